@@ -1,0 +1,159 @@
+"""The command line: `rmpe train | eval | predict | doctor`. Parsing only.
+
+Heavy imports are inside the commands, so that `rmpe --help` answers at once.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from rmpe_jax import config as configs
+from rmpe_jax.config import Config
+
+CACHE = "~/.cache/rmpe_jax/compiled"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network: `rmpe train CONFIG.py [--train.steps 500 ...]`; resumes by itself."""
+
+    config: tyro.conf.Positional[str]
+    """A Python file that sets `config`. `rmpe train CONFIG.py --help` lists its settings."""
+
+    def run(self, overrides: list[str]) -> None:
+        """Train with the file's settings, changed by the overrides."""
+        base = configs.load(self.config)
+        config = tyro.cli(
+            Config,
+            default=base,
+            args=overrides,
+            prog=f"rmpe train {self.config}",
+            config=(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands),
+        )
+        from rmpe_jax.training.loop import train
+
+        train(config)
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Evaluate a trained network: COCO average precision on its validation photographs."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """Work directory of a run."""
+    boxes: str | None = None
+    """COCO-format detections to use as boxes (default: the annotated boxes)."""
+    box_threshold: float = 0.0
+    """Detections below this score are not used."""
+    flip: Literal["on", "off"] | None = None
+    """Average with the mirrored crop (default: as trained)."""
+    decode: Literal["argmax", "taylor", "expectation"] | None = None
+    """From heat-map to joint (default: as trained)."""
+    data_root: str | None = None
+    """Where the data is, if not where it was at training."""
+    out: str | None = None
+    """Folder for result.json and records.json (default: eval/ in the work directory)."""
+
+    def run(self) -> None:
+        """Print the table, write the result."""
+        from rmpe_jax.data.dataset import prepare
+        from rmpe_jax.evaluation.run import evaluate, table
+        from rmpe_jax.predict import load
+
+        model = load(self.checkpoint)
+        old = model.config.evaluation
+        settings = replace(
+            old,
+            boxes=self.boxes,
+            box_threshold=self.box_threshold,
+            flip=old.flip if self.flip is None else self.flip == "on",
+            decode=self.decode or old.decode,
+        )
+        data = model.config.data
+        if self.data_root is not None:
+            data = replace(data, root=self.data_root)
+        model = replace(model, config=replace(model.config, evaluation=settings, data=data))
+        result, records = evaluate(model, prepare(data, "validation"))
+        out = Path(self.out or Path(self.checkpoint) / "eval")
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "result.json").write_text(json.dumps(result, indent=2))
+        (out / "records.json").write_text(json.dumps(records))
+        print(table(result))
+        print(f"written: {out / 'result.json'}, {out / 'records.json'}")
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Find the poses of people in photographs, given their boxes."""
+
+    images: tyro.conf.Positional[tuple[str, ...]]
+    """Image files."""
+    checkpoint: str
+    """Work directory of a run."""
+    boxes: str | None = None
+    """COCO-format detections (by image_id or file name); one box as "x0,y0,x1,y1" in pixels;
+    without it the whole image is taken as one person's box."""
+    out: str = "poses"
+    """Folder for poses.json and a picture per image."""
+
+    def run(self) -> None:
+        """Write poses.json and pictures."""
+        from rmpe_jax.predict import load
+        from rmpe_jax.predict_files import predict_files
+
+        predict_files(load(self.checkpoint), self.images, self.boxes, Path(self.out))
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Print devices, versions and data found, and what to do about what is missing."""
+
+    def run(self) -> None:
+        """Print the report."""
+        from rmpe_jax.doctor import report
+
+        facts, advice = report()
+        print("\n".join(facts))
+        print("\nTo do:" if advice else "\nNothing is missing.")
+        for line in advice:
+            print(f"- {line}")
+
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+)
+
+
+def main() -> None:
+    """Run one command; a mistake of the user ends with its message, not with a traceback."""
+    arguments = sys.argv[1:]
+    try:
+        # The settings of a configuration are options of `train`, known once the file is read.
+        if arguments[:1] == ["train"] and len(arguments) > 1 and not arguments[1].startswith("-"):
+            _keep_compiled()
+            Train(arguments[1]).run(arguments[2:])
+            return
+        command = tyro.cli(Command, args=arguments, prog="rmpe", description=__doc__)
+        _keep_compiled()
+        command.run()
+    except (ValueError, OSError) as error:
+        sys.exit(f"rmpe: {error}")
+
+
+def _keep_compiled() -> None:
+    """Keep compiled programs on disk, so that a second start of the same run is quick."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(Path(CACHE).expanduser()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Every setting of a run, as frozen dataclasses of plain values.
+
+A file in `configs/` makes one `Config` and calls it `config`; `--data.root DIR` on the command
+line changes one value of it. This module imports nothing heavy, so that `rmpe --help` is quick.
+"""
+
+import dataclasses
+import os
+import runpy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+Settings = TypeVar("Settings")
+
+
+def example_data() -> Path:
+    """Return the folder of example photographs and weights: $RMPE_DATA or ../shared/data.
+
+    Nothing but the tests and `configs/` asks for it; it may be absent.
+    """
+    return Path(os.environ.get("RMPE_DATA", "../shared/data"))
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the people come from."""
+
+    source: Literal["synthetic", "coco"] = "synthetic"
+    """synthetic: drawn figures, no files needed. coco: COCO keypoints below `root`."""
+    root: str = ""
+    """coco: folder with annotations/ and images/."""
+    train_annotations: str = "annotations/person_keypoints_train2017.json"
+    train_images: str = "train2017"
+    validation_annotations: str = "annotations/person_keypoints_val2017.json"
+    validation_images: str = "val2017"
+    prepared: str = "~/.cache/rmpe_jax/prepared"
+    """Where records are written once; made anew when the source changes."""
+    synthetic_train: int = 1000
+    """synthetic: number of training images."""
+    synthetic_validation: int = 200
+    synthetic_height: int = 240
+    synthetic_width: int = 320
+    seed: int = 0
+    """synthetic: the seed of the figures."""
+    threads: int = 2
+    """Threads that decode and crop."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How training crops vary. Every number comes from (seed, epoch, index)."""
+
+    extend: float = 0.25
+    """The box grows by this share of its sides before anything else (also at test time)."""
+    scale: float = 0.25
+    """Crop size is multiplied by 2^s, s normal with this spread, clipped at twice it."""
+    shift: float = 0.0
+    """Crop centre moves by a normal of this share of the box sides."""
+    turn_degrees: float = 30.0
+    """Rotation: normal with this spread, clipped at twice it."""
+    turn_probability: float = 0.6
+    flip_probability: float = 0.5
+    half_body_probability: float = 0.0
+    """Chance that only the upper or the lower body is cropped, if over 8 joints are labelled."""
+    gain: float = 0.2
+    """Each colour channel is multiplied by U(1 - gain, 1 + gain)."""
+    contrast: float = 0.0
+    """Contrast about the crop's mean is multiplied by U(1 - contrast, 1 + contrast)."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The single-person pose estimator (SPPE)."""
+
+    family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid"] = "pyramid"
+    depth: Literal[18, 34, 50, 101, 152] = 18
+    """ResNet depth; the hourglass has none."""
+    stacks: int = 2
+    """Hourglass: how many are stacked (the paper uses 8)."""
+    features: int = 256
+    """Hourglass: channels."""
+    head_width: int = 96
+    """Pyramid: channels of the head."""
+    trunk_stages: int = 4
+    """Pyramid: ResNet stages that are built (3 ends at stride 16)."""
+    frozen_stages: int = 0
+    """The stem and this many stages keep their weights and statistics (0: all learn)."""
+    input_height: int = 256
+    input_width: int = 192
+    normalise: Literal["none", "imagenet"] = "imagenet"
+    """imagenet: subtract ImageNet's mean and divide by its spread inside the network."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type; parameters stay float32."""
+    trunk_weights: str | None = None
+    """File with ImageNet weights in torchvision names: .npz, .safetensors, .pth."""
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """The optimiser and its schedule."""
+
+    name: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    warmup_steps: int = 100
+    milestones: tuple[float, ...] = (0.7, 0.9)
+    """steps: shares of the run after which the rate is multiplied by `decay`."""
+    decay: float = 0.1
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    """Gradients are scaled down to this global norm (0: never)."""
+    ema: float = 0.0
+    """Decay of the running average of parameters that is evaluated (0: none)."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The run."""
+
+    steps: int = 1000
+    batch_size: int = 32
+    seed: int = 0
+    sigma: float = 2.0
+    """Spread of the Gaussian target, in heat-map pixels."""
+    log_every: int = 20
+    evaluate_every: int = 0
+    """Steps between evaluations on the validation split (0: only at the end)."""
+    checkpoint_every: int = 200
+    checkpoint_seconds: float = 300.0
+    """A checkpoint is also written when this many seconds have passed since the last."""
+    keep: int = 2
+    """Newest checkpoints that are kept."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How poses are computed and scored."""
+
+    flip: bool = True
+    """Average with the mirrored crop."""
+    decode: Literal["argmax", "taylor", "expectation"] = "taylor"
+    """argmax: peak and quarter step. taylor: sub-pixel step (DARK). expectation: mean."""
+    boxes: str | None = None
+    """COCO-format detections to use as boxes; without it, the annotated boxes."""
+    box_threshold: float = 0.0
+    """Detections below this score are not used."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run: `rmpe train configs/NAME.py`."""
+
+    workdir: str = "runs/default"
+    """Checkpoints, metrics.jsonl, results and pictures go here; an earlier run resumes."""
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+def load(path: str) -> Config:
+    """Return the `config` of a Python file, or raise ValueError saying what to type."""
+    if not Path(path).is_file():
+        known = sorted(str(file) for file in Path("configs").glob("*.py"))
+        raise ValueError(
+            f"no configuration file {path!r}; give a Python file with a value `config`"
+            + (f", here for example: {', '.join(known)}" if known else "")
+        )
+    config = runpy.run_path(path).get("config")
+    if not isinstance(config, Config):
+        raise ValueError(
+            f"{path} sets no `config` of type rmpe_jax.config.Config "
+            f"(found {type(config).__name__})"
+        )
+    return config
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return the settings as plain values, for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[Settings], values: dict[str, Any]) -> Settings:
+    """Return the settings that `to_dict` wrote; an unknown name is an error that lists the known.
+
+    Settings that are missing (written by an earlier version) take their default.
+    """
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no {unknown[0]!r}; it has {sorted(fields)}")
+    made = {}
+    for name, value in values.items():
+        default = fields[name].default_factory
+        if default is not dataclasses.MISSING and dataclasses.is_dataclass(default):
+            made[name] = from_dict(default, value)  # type: ignore[arg-type]
+        else:
+            made[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)

@@ -1,0 +1,226 @@
+"""Batches of crops, from prepared photographs, by threads; the state is one integer.
+
+What sample number n of a run is depends on (seed, n) alone: its epoch is n // persons, its place
+in that epoch's order names the person, and all its random numbers come from (seed, epoch,
+person). Batch b holds samples b * batch_size onwards, and of these each process takes its slice.
+Crop points are in [-1, 1].
+"""
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from rmpe_jax.config import AugmentConfig, DataConfig
+from rmpe_jax.data import augment, images
+from rmpe_jax.data.dataset import PhotographSource
+from rmpe_jax.geometry import affine
+from rmpe_jax.records import Batch, Persons
+from rmpe_jax.skeletons import Skeleton
+
+DECODED_BYTES = 2**30  # decoded photographs that are kept in memory
+AHEAD = 2  # batches prepared in advance, for each thread
+LAST = 2**62  # end of an endless run's samples; Grain overflows beyond
+NOBODY = -1  # image and person id of a row that only fills the last batch
+
+
+class Batches(Iterator[Batch]):
+    """Batches in order; `state` is how many were given since the run began."""
+
+    def __init__(self, dataset: Any, threads: int, start: int) -> None:
+        """Read `dataset`, whose first batch is number `start` of the run."""
+        import grain  # here because it takes 0.6 s
+
+        self.state = start
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=AHEAD * threads)
+        self._iterator = iter(dataset.to_iter_dataset(options))
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+        batch = next(self._iterator)
+        self.state += 1
+        return batch
+
+
+class _Photographs:
+    """Decoded photographs and their persons, the latest used of them kept in memory."""
+
+    def __init__(self, source: PhotographSource) -> None:
+        self.source = source
+        self._kept: OrderedDict[int, tuple[UInt8[np.ndarray, "h w 3"], int, Persons]] = (
+            OrderedDict()
+        )
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __getitem__(self, row: int) -> tuple[UInt8[np.ndarray, "h w 3"], int, Persons]:
+        with self._lock:
+            if row in self._kept:
+                self._kept.move_to_end(row)
+                return self._kept[row]
+        photograph = self.source[row]
+        size = (photograph.height, photograph.width)
+        image = images.decode(photograph.jpeg, photograph.file_name, size=size)
+        entry = (image, photograph.image_id, photograph.persons)
+        with self._lock:
+            if row not in self._kept:
+                self._kept[row] = entry
+                self._bytes += image.nbytes
+            while self._bytes > DECODED_BYTES:
+                _, (oldest, _, _) = self._kept.popitem(last=False)
+                self._bytes -= oldest.nbytes
+        return entry
+
+
+def training_batches(
+    source: PhotographSource,
+    skeleton: Skeleton,
+    data: DataConfig,
+    config: AugmentConfig,
+    *,
+    height: int,
+    width: int,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
+    """Return endless batches of varied crops, from batch number `start` of the run on.
+
+    `batch_size` counts all processes together; this one gets its slice of each batch.
+    """
+    import grain
+
+    _check_source(source)
+    local = _local_size(batch_size, process_index, process_count)
+    photographs, count = _Photographs(source), len(source.person_index)
+
+    @functools.lru_cache(maxsize=2)  # two threads may be at either side of an epoch's end
+    def order(epoch: int) -> Int[np.ndarray, " n"]:
+        return np.random.default_rng([seed, epoch]).permutation(count)
+
+    def sample(position: int) -> Batch:
+        number = _number(position, local, batch_size, process_index)
+        epoch, place = divmod(number, count)
+        index = int(order(epoch)[place])
+        generator = np.random.default_rng([seed, epoch, index])
+        row, person = source.person_index[index]
+        image, image_id, persons = photographs[int(row)]
+        size = image.shape[:2]
+        joints_px = persons.joints_px[person]
+        theta, flip = augment.draw_theta(
+            generator,
+            persons.boxes_px[person],
+            joints_px,
+            *size,
+            skeleton,
+            config,
+            height=height,
+            width=width,
+        )
+        crop = augment.vary_colour(generator, augment.crop(image, theta, height, width), config)
+        joints, weight = augment.joints_in_crop(joints_px, theta, *size, skeleton, flip=flip)
+        return _row(crop, joints, weight, theta, image_id, int(persons.person_id[person]))
+
+    cv2.setNumThreads(0)  # the threads are ours: OpenCV's own would fight them for the cores
+    positions = grain.MapDataset.range(start * local, LAST // local * local)
+    return Batches(positions.map(sample).batch(local, batch_fn=_stack), data.threads, start)
+
+
+def validation_batches(
+    source: PhotographSource,
+    skeleton: Skeleton,
+    data: DataConfig,
+    config: AugmentConfig,
+    *,
+    height: int,
+    width: int,
+    batch_size: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
+    """Return batches of plain crops, every person once and in order.
+
+    The last batch is filled up with black crops of weight 0, whose image and person ids are -1.
+    """
+    import grain
+
+    _check_source(source)
+    local = _local_size(batch_size, process_index, process_count)
+    photographs, count = _Photographs(source), len(source.person_index)
+
+    def sample(position: int) -> Batch:
+        number = _number(position, local, batch_size, process_index)
+        if number >= count:
+            black = np.zeros((height, width, 3), np.uint8)
+            joints = len(skeleton.joints)
+            nothing = np.zeros((joints, 2)), np.zeros(joints), affine.identity()
+            return _row(black, *nothing, NOBODY, NOBODY)
+        row, person = source.person_index[number]
+        image, image_id, persons = photographs[int(row)]
+        size = image.shape[:2]
+        theta = augment.crop_theta(
+            persons.boxes_px[person], *size, height=height, width=width, extend=config.extend
+        )
+        crop = augment.crop(image, theta, height, width)
+        joints, weight = augment.joints_in_crop(
+            persons.joints_px[person], theta, *size, skeleton, flip=False
+        )
+        return _row(crop, joints, weight, theta, image_id, int(persons.person_id[person]))
+
+    cv2.setNumThreads(0)  # as above
+    batches = -(-count // batch_size)
+    positions = grain.MapDataset.range(batches * local)
+    return Batches(positions.map(sample).batch(local, batch_fn=_stack), data.threads, 0)
+
+
+def _check_source(source: PhotographSource) -> None:
+    if len(source.person_index) == 0:
+        raise ValueError(
+            f"the {len(source)} photographs in {source.folder} show nobody to train on: a person "
+            "needs a labelled joint and a box, and must not be a crowd"
+        )
+
+
+def _local_size(batch_size: int, process_index: int, process_count: int) -> int:
+    if batch_size < 1 or batch_size % process_count or not 0 <= process_index < process_count:
+        raise ValueError(
+            f"batch_size {batch_size} in process {process_index} of {process_count}: it must be a "
+            "multiple of the number of processes, which count from 0"
+        )
+    return batch_size // process_count
+
+
+def _number(position: int, local: int, batch_size: int, process_index: int) -> int:
+    """Return the number in the whole run of the sample at `position` of this process."""
+    batch, place = divmod(position, local)
+    return batch * batch_size + process_index * local + place
+
+
+def _row(
+    crop: UInt8[np.ndarray, "height width 3"],
+    joints: np.ndarray,
+    weight: np.ndarray,
+    theta: np.ndarray,
+    image_id: int,
+    person_id: int,
+) -> Batch:
+    """Return one row of a batch; numbers leave double precision here."""
+    return Batch(
+        crop,
+        joints.astype(np.float32),
+        weight.astype(np.float32),
+        theta.astype(np.float32),
+        np.int64(image_id),
+        np.int64(person_id),
+    )
+
+
+def _stack(rows: list[Batch]) -> Batch:
+    return Batch(*(np.stack(values) for values in zip(*rows, strict=True)))

@@ -1,0 +1,1 @@
+"""Affine maps, the sampler, boxes and heat-maps: pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""Pose networks in Flax Linen."""

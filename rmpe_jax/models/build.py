@@ -1,0 +1,97 @@
+"""From settings to a network.
+
+All networks are called alike: `module.apply(variables, images, train=...)` takes RGB images
+[B H W 3] in [0, 1] and returns float32 heat-maps [stacks B H/4 W/4 K].
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from rmpe_jax.config import ModelConfig
+from rmpe_jax.models.fastpose import FastPose
+from rmpe_jax.models.hourglass import StackedHourglass
+from rmpe_jax.models.pyramid import PyramidPose
+from rmpe_jax.models.resnet import BLOCKS
+from rmpe_jax.models.simple_baseline import SimpleBaseline
+
+
+def build(model: ModelConfig, joints: int) -> nn.Module:
+    """Return the network that `model` describes, for `joints` joints."""
+    _check(model, joints)
+    dtype = jnp.dtype(model.dtype)
+    if model.family == "hourglass":
+        return StackedHourglass(joints, model.stacks, model.features, model.normalise, dtype)
+    trunk = {
+        "depth": model.depth,
+        "frozen_stages": model.frozen_stages,
+        "normalise": model.normalise,
+        "dtype": dtype,
+    }
+    if model.family == "pyramid":
+        return PyramidPose(joints, stages=model.trunk_stages, width=model.head_width, **trunk)
+    return {"simple_baseline": SimpleBaseline, "fastpose": FastPose}[model.family](joints, **trunk)
+
+
+def input_multiple(model: ModelConfig) -> int:
+    """Return the number of pixels that height and width of the input are multiples of."""
+    if model.family == "hourglass":
+        return 64
+    return 2 ** (model.trunk_stages + 1)
+
+
+def _check(model: ModelConfig, joints: int) -> None:
+    """Refuse settings that no network can have."""
+    families = ("hourglass", "simple_baseline", "fastpose", "pyramid")
+    if model.family not in families:
+        raise ValueError(f"model.family is {model.family!r}; choose one of {', '.join(families)}")
+    if joints < 1:
+        raise ValueError(f"joints is {joints}; a network needs at least 1")
+    if model.normalise not in ("none", "imagenet"):
+        raise ValueError(f"model.normalise is {model.normalise!r}; choose none or imagenet")
+    if model.dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"model.dtype is {model.dtype!r}; choose float32 or bfloat16")
+    if model.family == "hourglass":
+        _check_hourglass(model)
+    else:
+        _check_trunk(model)
+    multiple = input_multiple(model)
+    for name in ("height", "width"):
+        side = {"height": model.input_height, "width": model.input_width}[name]
+        if side < multiple or side % multiple:
+            lower = max(side // multiple, 1) * multiple
+            raise ValueError(
+                f"model.input_{name} is {side}; {model.family} needs a multiple of {multiple}, "
+                f"such as {lower} or {lower + multiple}"
+            )
+
+
+def _check_hourglass(model: ModelConfig) -> None:
+    """Refuse what an hourglass cannot have."""
+    if model.stacks < 1:
+        raise ValueError(f"model.stacks is {model.stacks}; the hourglass needs at least 1")
+    if model.features < 2 or model.features % 2:
+        raise ValueError(f"model.features is {model.features}; use an even number, such as 256")
+    if model.frozen_stages:
+        raise ValueError(
+            f"model.frozen_stages is {model.frozen_stages}, but the hourglass has no ResNet stages; "
+            "use 0"
+        )
+
+
+def _check_trunk(model: ModelConfig) -> None:
+    """Refuse what a network with a ResNet trunk cannot have."""
+    if model.depth not in BLOCKS:
+        depths = ", ".join(map(str, BLOCKS))
+        raise ValueError(f"model.depth is {model.depth}; choose one of {depths}")
+    if model.family == "pyramid" and model.trunk_stages not in (2, 3, 4):
+        raise ValueError(f"model.trunk_stages is {model.trunk_stages}; choose 2, 3 or 4")
+    if model.family != "pyramid" and model.trunk_stages != 4:
+        raise ValueError(
+            f"model.trunk_stages is {model.trunk_stages}; {model.family} needs all 4 "
+            "(the pyramid works with 2 or 3)"
+        )
+    if not 0 <= model.frozen_stages <= model.trunk_stages:
+        raise ValueError(
+            f"model.frozen_stages is {model.frozen_stages}; choose 0 (none) to "
+            f"{model.trunk_stages} (the whole trunk)"
+        )

@@ -1,0 +1,62 @@
+"""The optimiser and its learning rate, from settings."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rmpe_jax.config import Config, OptimiserConfig
+from rmpe_jax.models.variables import is_frozen
+from rmpe_jax.records import Variables
+
+# RMSprop of the original code (Torch's optim.rmsprop with alpha 0.99, eps outside the root).
+RMSPROP_DECAY = 0.99
+RMSPROP_EPSILON = 1e-8
+
+
+def learning_rate(config: OptimiserConfig, steps: int) -> optax.Schedule:
+    """Return the rate as a function of the step, over a run of `steps`."""
+    warmup = min(config.warmup_steps, steps // 2)
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(config.learning_rate, max(1, steps - warmup))
+    elif config.schedule == "steps":
+        after = optax.piecewise_constant_schedule(
+            config.learning_rate,
+            {round(share * steps) - warmup: config.decay for share in config.milestones},
+        )
+    else:
+        after = optax.constant_schedule(config.learning_rate)
+    if warmup == 0:
+        return after
+    # One step in, the rate is one warm-up step high: a rate of exactly 0 wastes a batch.
+    rising = optax.linear_schedule(
+        config.learning_rate / warmup, config.learning_rate, max(1, warmup - 1)
+    )
+    return optax.join_schedules([rising, after], [warmup])
+
+
+def build(config: Config) -> optax.GradientTransformation:
+    """Return the optimiser of a run: clipping, then Adam or RMSprop, then decay, then the rate.
+
+    Weight decay applies to kernels: not to biases and scales, and not to what the model keeps
+    frozen (whose gradient is 0, but decay would still shrink it).
+    """
+
+    def decayed(params: Variables) -> Variables:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, value: jnp.ndim(value) > 1 and not is_frozen(config.model, path), params
+        )
+
+    settings = config.optimiser
+    parts = []
+    if settings.clip_norm > 0:
+        parts.append(optax.clip_by_global_norm(settings.clip_norm))
+    if settings.name == "adam":
+        parts.append(optax.scale_by_adam())
+    else:
+        parts.append(
+            optax.scale_by_rms(decay=RMSPROP_DECAY, eps=RMSPROP_EPSILON, eps_in_sqrt=False)
+        )
+    if settings.weight_decay > 0:
+        parts.append(optax.add_decayed_weights(settings.weight_decay, mask=decayed))
+    parts.append(optax.scale_by_learning_rate(learning_rate(settings, config.train.steps)))
+    return optax.chain(*parts)

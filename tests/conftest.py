@@ -1,0 +1,43 @@
+"""Settings of every test: four virtual CPU devices, no silent rank promotion, the real data."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before JAX is imported anywhere: these are read once, when its backend starts.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+
+# One cache of compiled programs for all workers and all programs that tests start.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "rmpe_jax_test_programs")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+DATA_ROOT = Path(os.environ.get("RMPE_DATA", "../shared/data"))
+REQUIRED = os.environ.get("RMPE_REQUIRE", "").split(",")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real photographs; its tests are skipped where it is absent."""
+    if not DATA_ROOT.is_dir():
+        reason = f"no real data at {DATA_ROOT}: set RMPE_DATA to the folder that holds coco_pose/"
+        if "data" in REQUIRED:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return DATA_ROOT.resolve()
+
+
+@pytest.fixture
+def float64():
+    """Run one test in double precision."""
+    with jax.enable_x64(True):
+        yield

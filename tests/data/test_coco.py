@@ -1,0 +1,240 @@
+import copy
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from rmpe_jax.data import coco
+from rmpe_jax.skeletons import COCO17, MPII16
+
+JOINTS = [v for joint in range(17) for v in (10 + joint, 20 + joint, joint % 3)]
+DOCUMENT = {
+    "images": [
+        {"id": 7, "file_name": "a.jpg", "height": 60, "width": 80},
+        {"id": 3, "file_name": "b.jpg", "height": 50, "width": 40},
+    ],
+    "annotations": [
+        {
+            "id": 21,
+            "image_id": 3,
+            "category_id": 1,
+            "bbox": [1, 2, 30.5, 40],
+            "area": 700.25,
+            "iscrowd": 0,
+            "keypoints": JOINTS,
+        },
+        {
+            "id": 22,
+            "image_id": 3,
+            "category_id": 1,
+            "bbox": [0, 0, 40, 50],
+            "area": 1000,
+            "iscrowd": 1,
+            "keypoints": [0] * 51,
+        },
+    ],
+    "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+}
+
+
+@pytest.fixture
+def document():
+    return copy.deepcopy(DOCUMENT)
+
+
+def index(tmp_path, document, skeleton=COCO17):
+    path = tmp_path / "people.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return coco.index(path, skeleton)
+
+
+def write_images(folder, names):
+    folder.mkdir(exist_ok=True)
+    sizes = {"a.jpg": (60, 80, 3), "b.jpg": (50, 40, 3)}
+    for name in names:
+        cv2.imwrite(str(folder / name), np.full(sizes[name], 90, np.uint8))
+
+
+def read(tmp_path, document):
+    skipped = []
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(document))
+    found = list(coco.read(path, tmp_path / "images", on_skip=skipped.append))
+    return found, [str(error) for error in skipped]
+
+
+def test_images_keep_their_order_and_all_their_people(tmp_path, document):
+    empty, full = index(tmp_path, document)
+    assert (empty.image_id, empty.file_name, empty.height, empty.width) == (7, "a.jpg", 60, 80)
+    assert empty.persons.joints_px.shape == (0, 17, 3) and empty.persons.boxes_px.shape == (0, 4)
+    people = full.persons
+    np.testing.assert_array_equal(people.joints_px[0], np.reshape(JOINTS, (17, 3)))
+    np.testing.assert_array_equal(people.boxes_px, [[1, 2, 31.5, 42], [0, 0, 40, 50]])
+    np.testing.assert_array_equal(people.area, [700.25, 1000])
+    np.testing.assert_array_equal(people.is_crowd, [False, True])
+    np.testing.assert_array_equal(people.person_id, [21, 22])
+
+
+def test_other_categories_are_left_out(tmp_path, document):
+    document["categories"].append({"id": 5, "name": "dog"})
+    document["annotations"][1]["category_id"] = 5
+    assert index(tmp_path, document)[1].persons.person_id.tolist() == [21]
+
+
+def test_every_image_record_is_kept_on_real_data(data_root):
+    path = data_root / "coco_pose/annotations/person_keypoints_val.json"
+    document = json.loads(path.read_text())
+    entries = coco.index(path)
+    assert [entry.image_id for entry in entries] == [image["id"] for image in document["images"]]
+    people = {record["id"]: record for record in document["annotations"]}
+    for entry in entries:
+        for row, person_id in enumerate(entry.persons.person_id):
+            record = people.pop(int(person_id))
+            assert record["image_id"] == entry.image_id
+            assert entry.persons.joints_px[row].ravel().tolist() == record["keypoints"]
+            corner, size = entry.persons.boxes_px[row].reshape(2, 2)
+            np.testing.assert_allclose([*corner, *(size - corner)], record["bbox"], atol=1e-9)
+    assert not people
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("annotations"), r"people\.json: no list 'annotations'; .*'categories'"),
+        (lambda d: d["images"][1].pop("width"), r"image 1 \(id 3\): no width; it has"),
+        (lambda d: d["images"][1].update(id=7), "image 7: two records have this id"),
+        (lambda d: d["images"][0].update(height=0), "image 7: height 0 and width 80 came"),
+        (lambda d: d["annotations"][0].pop("bbox"), r"annotation 0 \(id 21\): no bbox"),
+        (lambda d: d["annotations"][0].pop("id"), "annotation 0: no id"),
+        (lambda d: d["annotations"][0].update(image_id=9), "annotation 21: image_id 9 is not am"),
+        (lambda d: d["annotations"][0].update(image_id="3"), "annotation 0: image_id is '3', a wh"),
+        (lambda d: d["annotations"][0].update(bbox=[1, 2, 3]), "21: bbox: 3 values came, a list"),
+        (lambda d: d["annotations"][0].update(bbox=None), "annotation 21: bbox: None came"),
+        (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "21: bbox .* is inverted"),
+        (lambda d: d["annotations"][0].update(area=float("nan")), "21: area: value 0 is nan"),
+        (
+            lambda d: d["annotations"][0].update(keypoints=JOINTS[:-1]),
+            "annotation 21: keypoints: 50 values came, a list of 51",
+        ),
+        (
+            lambda d: d["annotations"][0].update(keypoints=[float("inf"), *JOINTS[1:]]),
+            "annotation 21: keypoints: value 0 is inf",
+        ),
+        (
+            lambda d: d["annotations"][0].update(keypoints=[*JOINTS[:-1], 3]),
+            "annotation 21: keypoints: visibility of right_ankle is 3; 0 .* are allowed",
+        ),
+        (
+            lambda d: d["categories"][0].update(keypoints=["nose"]),
+            r"no category has the joints of COCO17, .* it has \{'person': \['nose'\]\}",
+        ),
+    ],
+)
+def test_a_broken_record_is_named(tmp_path, document, change, message):
+    change(document)
+    with pytest.raises(ValueError, match=message):
+        index(tmp_path, document)
+
+
+def test_another_skeleton_is_refused(tmp_path, document):
+    with pytest.raises(ValueError, match="no category has the joints of MPII16"):
+        index(tmp_path, document, MPII16)
+
+
+def test_text_that_is_no_json_is_refused_with_its_place(tmp_path):
+    with pytest.raises(ValueError, match=r"people\.json: not valid JSON at line 2, column 12 "):
+        index(tmp_path, '{"images": [],\n "people": nobody}')
+    with pytest.raises(ValueError, match="a COCO keypoint file is an object .* this is list"):
+        index(tmp_path, "[]")
+
+
+def test_a_cut_off_file_is_refused(tmp_path):
+    text = json.dumps(DOCUMENT)
+    with pytest.raises(ValueError, match="not valid JSON at line 1, .* is it cut off"):
+        index(tmp_path, text[: len(text) // 2])
+
+
+def test_binary_and_missing_files_are_refused(tmp_path):
+    (tmp_path / "people.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(ValueError, match=r"people\.json: byte 7 is no UTF-8 text"):
+        coco.index(tmp_path / "people.json")
+    with pytest.raises(ValueError, match=r"none\.json: no such file"):
+        coco.index(tmp_path / "none.json")
+
+
+def test_photographs_carry_the_files_bytes(tmp_path, document):
+    write_images(tmp_path / "images", ["a.jpg", "b.jpg"])
+    photographs, skipped = read(tmp_path, document)
+    assert [photograph.image_id for photograph in photographs] == [7, 3] and not skipped
+    assert photographs[1].jpeg == (tmp_path / "images/b.jpg").read_bytes()
+    assert photographs[1].persons.person_id.tolist() == [21, 22]
+
+
+def test_unreadable_images_are_reported_and_the_others_kept(tmp_path, document):
+    write_images(tmp_path / "images", ["b.jpg"])
+    photographs, skipped = read(tmp_path, document)
+    assert [photograph.image_id for photograph in photographs] == [3]
+    assert len(skipped) == 1 and "a.jpg: no such file" in skipped[0]
+
+    (tmp_path / "images/a.jpg").write_bytes((tmp_path / "images/b.jpg").read_bytes()[:-40])
+    assert "a.jpg: the JPEG file is cut off" in read(tmp_path, document)[1][0]
+    write_images(tmp_path / "images", ["a.jpg"])
+    document["images"][0]["width"] = 90
+    assert "the picture is 80 x 60" in read(tmp_path, document)[1][0]
+
+
+def test_no_readable_image_at_all_is_an_error(tmp_path, document):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(ValueError, match=r"images: none of the 2 annotated images can be"):
+        read(tmp_path, document)
+
+
+def detections(tmp_path, rows):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(rows))
+    return coco.read_detections(path)
+
+
+def row(**change):
+    return {"image_id": 5, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5} | change
+
+
+def test_detections_become_corners_by_image(tmp_path):
+    rows = [row(), row(image_id=6, score=0.25), row(bbox=[0.5, 1, 2, 2]), row(category_id=18)]
+    found = detections(tmp_path, rows)
+    assert list(found) == [5, 6]
+    np.testing.assert_array_equal(found[5].boxes_px, [[1, 2, 4, 6], [0.5, 1, 2.5, 3]])
+    np.testing.assert_array_equal(found[6].score, [0.25])
+    assert found[5].valid.tolist() == [True, True]
+    assert detections(tmp_path, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({}, r"boxes\.json: a dict came where COCO results are a list"),
+        ([row(), {}], "row 1: no image_id, category_id, bbox, score"),
+        ([row(), 5], "row 1: a int came, an object is expected"),
+        ([row(), row(bbox=[1, 2, 0, 4])], r"row 1: bbox \[1, 2, 0, 4\] is empty or inverted"),
+        ([row(bbox=[1, 2, -3, 4])], "row 0: bbox .* is empty or inverted"),
+        ([row(bbox=[1, 2, float("nan"), 4])], "row 0: bbox: value 2 is nan"),
+        ([row(bbox=[1, 2, 3])], "row 0: bbox: 3 values came"),
+        ([row(score=float("inf"))], "row 0: score: value 0 is inf"),
+        ([row(score="high")], "row 0: score: value 0 is 'high'"),
+        ([row(image_id="5.jpg")], "row 0: image_id is '5.jpg', a whole number"),
+    ],
+)
+def test_a_broken_detection_is_named(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=message):
+        detections(tmp_path, rows)
+
+
+def test_real_detections_are_read_whole(data_root):
+    path = data_root / "detections/nanodet_plus_m15x_coco_val.json"
+    rows = json.loads(path.read_text())
+    found = coco.read_detections(path)
+    assert sum(len(boxes.score) for boxes in found.values()) == len(rows)
+    for image_id in (rows[0]["image_id"], rows[-1]["image_id"]):
+        wanted = [r["score"] for r in rows if r["image_id"] == image_id]
+        assert found[image_id].score.tolist() == wanted

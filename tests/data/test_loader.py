@@ -1,0 +1,216 @@
+import functools
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rmpe_jax.config import AugmentConfig, DataConfig
+from rmpe_jax.data import augment, dataset, images, loader
+from rmpe_jax.skeletons import COCO17
+
+HEIGHT, WIDTH, BATCH = 32, 24, 4
+AUGMENT = AugmentConfig(half_body_probability=0.3, contrast=0.2, shift=0.05)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return DataConfig(
+        prepared=str(tmp_path_factory.mktemp("prepared")),
+        synthetic_train=7,
+        synthetic_validation=2,
+        synthetic_height=64,
+        synthetic_width=80,
+    )
+
+
+@pytest.fixture(scope="module")
+def source(config):
+    return dataset.prepare(config, "train")
+
+
+def make(source, config, **change):
+    settings = {"height": HEIGHT, "width": WIDTH, "batch_size": BATCH, "seed": 0} | change
+    return loader.training_batches(source, COCO17, config, AUGMENT, **settings)
+
+
+def take(batches, count):
+    return list(itertools.islice(batches, count))
+
+
+def assert_equal(one, other):
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        for field, x, y in zip(a._fields, a, b, strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=field)
+
+
+def people(batches):
+    return np.concatenate([batch.person_id for batch in batches])
+
+
+def test_a_batch_has_the_shapes_and_types_of_the_record(source, config):
+    batch = next(make(source, config))
+    assert batch.crop.shape == (BATCH, HEIGHT, WIDTH, 3) and batch.crop.dtype == np.uint8
+    assert batch.joints_crop.shape == (BATCH, 17, 2) and batch.joints_crop.dtype == np.float32
+    assert batch.weight.shape == (BATCH, 17) and batch.weight.dtype == np.float32
+    assert batch.theta_crop.shape == (BATCH, 2, 3) and batch.theta_crop.dtype == np.float32
+    assert batch.image_id.shape == batch.person_id.shape == (BATCH,)
+    assert set(np.unique(batch.weight)) <= {0.0, 1.0}
+
+
+def test_a_row_is_what_its_ids_and_theta_say(source, config):
+    """Without colour, each crop is its photograph pulled by its theta."""
+    still = replace(AUGMENT, gain=0.0, contrast=0.0)
+    batch = next(
+        loader.training_batches(
+            source, COCO17, config, still, height=HEIGHT, width=WIDTH, batch_size=BATCH, seed=1
+        )
+    )
+    photographs = {photograph.image_id: photograph for photograph in source}
+    for row in range(BATCH):
+        photograph = photographs[int(batch.image_id[row])]
+        image = images.decode(photograph.jpeg, "x", size=(photograph.height, photograph.width))
+        theta = batch.theta_crop[row].astype(np.float64)
+        crop = augment.crop(image, theta, HEIGHT, WIDTH)
+        assert np.abs(crop.astype(int) - batch.crop[row]).max() <= 1
+        person = photograph.persons.person_id.tolist().index(batch.person_id[row])
+        labelled = photograph.persons.joints_px[person][:, 2] > 0
+        assert batch.weight[row].sum() <= labelled.sum()
+
+
+def test_order_and_pixels_do_not_depend_on_the_number_of_threads(source, config):
+    wanted = take(make(source, replace(config, threads=1)), 12)
+    for threads in (0, 2, 5):
+        assert_equal(take(make(source, replace(config, threads=threads)), 12), wanted)
+
+
+def test_a_restart_from_the_state_gives_the_same_batches(source, config):
+    batches = make(source, config)
+    take(batches, 5)
+    assert batches.state == 5
+    wanted = take(batches, 6)
+    assert batches.state == 11
+    resumed = make(source, replace(config, threads=3), start=5)
+    assert resumed.state == 5
+    assert_equal(take(resumed, 6), wanted)
+
+
+def test_an_epoch_is_a_permutation_and_the_next_another(source, config):
+    count = len(source.person_index)
+    ids = people(take(make(source, config), -(-3 * count // BATCH)))
+    epochs = ids[: 3 * count].reshape(3, count)
+    for epoch in epochs:
+        assert len(set(epoch)) == count
+    assert set(epochs[0]) == set(epochs[1]) == set(epochs[2])
+    assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
+
+
+def test_a_person_looks_different_in_the_next_epoch(source, config):
+    count = len(source.person_index)
+    batches = take(make(source, config, batch_size=count), 2)
+    first, second = (np.argsort(batch.person_id) for batch in batches)
+    thetas = batches[0].theta_crop[first], batches[1].theta_crop[second]
+    assert (np.abs(thetas[0] - thetas[1]).max(axis=(1, 2)) > 1e-3).all()
+
+
+def test_another_seed_gives_another_order_and_other_crops(source, config):
+    one, other = (take(make(source, config, seed=seed), 4) for seed in (0, 1))
+    assert (people(one) != people(other)).any()
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_processes_slices_make_the_whole_batch(source, config, count):
+    whole = take(make(source, config), 6)
+    parts = [
+        take(make(source, config, process_index=index, process_count=count), 6)
+        for index in range(count)
+    ]
+    joined = [
+        loader.Batch(*(np.concatenate(fields) for fields in zip(*batches, strict=True)))
+        for batches in zip(*parts, strict=True)
+    ]
+    assert_equal(joined, whole)
+
+
+def test_a_share_of_a_batch_that_is_not_whole_is_refused(source, config):
+    with pytest.raises(ValueError, match="batch_size 4 in process 0 of 3: it must be a multiple"):
+        make(source, config, process_count=3)
+    with pytest.raises(ValueError, match="process 2 of 2"):
+        make(source, config, process_index=2, process_count=2)
+    with pytest.raises(ValueError, match="batch_size 0"):
+        make(source, config, batch_size=0)
+
+
+def validate(source, config, **change):
+    settings = {"height": HEIGHT, "width": WIDTH, "batch_size": BATCH} | change
+    return loader.validation_batches(source, COCO17, config, AUGMENT, **settings)
+
+
+def test_validation_shows_everyone_once_in_order_and_fills_up_with_weight_zero(source, config):
+    count = len(source.person_index)
+    size = count // 2 + 1
+    batches = list(validate(source, config, batch_size=size))
+    assert len(batches) == 2
+    annotations = source.annotations()
+    wanted = [int(annotations[row].persons.person_id[p]) for row, p in source.person_index]
+    assert people(batches)[:count].tolist() == wanted
+    assert (people(batches)[count:] == loader.NOBODY).all()
+    weights = np.concatenate([batch.weight for batch in batches])
+    assert (weights[:count].sum(1) > 0).all() and (weights[count:] == 0).all()
+    assert (batches[-1].crop[-1] == 0).all()
+    assert all(batch.crop.shape == (size, HEIGHT, WIDTH, 3) for batch in batches)
+
+
+def test_validation_crops_are_the_plain_ones(source, config):
+    batch = next(validate(source, config))
+    row, person = source.person_index[1]
+    photograph = source[int(row)]
+    size = photograph.height, photograph.width
+    theta = augment.crop_theta(
+        photograph.persons.boxes_px[person],
+        *size,
+        height=HEIGHT,
+        width=WIDTH,
+        extend=AUGMENT.extend,
+    )
+    np.testing.assert_allclose(batch.theta_crop[1], theta, atol=1e-6)
+    image = images.decode(photograph.jpeg, "x", size=size)
+    np.testing.assert_array_equal(batch.crop[1], augment.crop(image, theta, HEIGHT, WIDTH))
+
+
+def test_validation_is_shared_by_processes(source, config):
+    whole = list(validate(source, config))
+    half = functools.partial(validate, source, config, process_count=2)
+    parts = list(zip(half(process_index=0), half(process_index=1), strict=True))
+    joined = [
+        loader.Batch(*(np.concatenate(fields) for fields in zip(*pair, strict=True)))
+        for pair in parts
+    ]
+    assert_equal(joined, whole)
+
+
+def test_crowds_and_people_without_joints_are_no_samples(source, config, monkeypatch):
+    """Everyone but one becomes a crowd or loses the joints: the one is all there is."""
+    index = {name: values.copy() for name, values in source._index.items()}
+    index["is_crowd"][: len(index["is_crowd"]) // 2] = True
+    index["joints_px"][len(index["is_crowd"]) // 2 : -1, :, 2] = 0
+    monkeypatch.setattr(source, "person_index", dataset._trainable(index))
+    assert set(people(take(make(source, config), 3))) == {index["person_id"][-1]}
+
+
+def test_a_source_without_anyone_is_refused(source, config, monkeypatch):
+    monkeypatch.setattr(source, "person_index", source.person_index[:0])
+    for start in (make, validate):
+        with pytest.raises(ValueError, match="the 7 photographs in .* show nobody to train on"):
+            start(source, config)
+
+
+def test_memory_for_decoded_photographs_is_bounded(source, config, monkeypatch):
+    wanted = take(make(source, config), 8)
+    monkeypatch.setattr(loader, "DECODED_BYTES", 2 * 64 * 80 * 3)
+    photographs = loader._Photographs(source)
+    for row in (0, 1, 2, 1, 3, 1):
+        photographs[row]
+    assert list(photographs._kept) == [3, 1] and photographs._bytes == 2 * 64 * 80 * 3
+    assert_equal(take(make(source, config), 8), wanted)

@@ -1,0 +1,83 @@
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from rmpe_jax.data.dataset import prepare
+from rmpe_jax.evaluation import run
+from rmpe_jax.models.build import build
+from rmpe_jax.models.variables import initialise
+from rmpe_jax.predict import PoseModel
+from rmpe_jax.records import Detections, Persons
+from rmpe_jax.skeletons import COCO17
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    """An untrained network and three drawn photographs."""
+    config = small.config(tmp_path_factory.mktemp("run"))
+    module = build(config.model, 17)
+    variables = initialise(jax.random.key(0), module, config.model)
+    return PoseModel(variables, module, config, COCO17, {"step": 7}), prepare(
+        config.data, "validation"
+    )
+
+
+def test_every_annotated_person_gets_a_pose(case):
+    model, source = case
+    result, records = run.evaluate(model, source)
+    people = sum(
+        int((shot.persons.joints_px[:, :, 2] > 0).any(1).sum()) for shot in source.annotations()
+    )
+    assert result["poses"] == len(records) == people
+    assert {record["image_id"] for record in records} <= {
+        shot.image_id for shot in source.annotations()
+    }
+    assert result["step"] == 7
+    assert result["images"] == 3
+
+
+def test_a_detectors_boxes_are_used_with_their_scores_and_threshold(case, tmp_path):
+    model, source = case
+    image_id = source.annotations()[0].image_id
+    rows = [
+        {"image_id": image_id, "category_id": 1, "bbox": [5, 5, 40, 60], "score": score}
+        for score in (0.9, 0.3)
+    ]
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(rows))
+    settings = replace(model.config.evaluation, boxes=str(path), box_threshold=0.5)
+    model = replace(model, config=replace(model.config, evaluation=settings))
+    result, records = run.evaluate(model, source)
+    assert [record["box_score"] for record in records] == [pytest.approx(0.9)]
+    assert result["boxes"] == str(path)
+    assert result["box_threshold"] == 0.5
+
+
+def test_people_without_labels_and_crowds_get_no_box():
+    joints = np.zeros((3, 17, 3))
+    joints[0, 0, 2] = joints[2, 0, 2] = 1
+    persons = Persons(
+        joints_px=joints,
+        boxes_px=np.arange(12.0).reshape(3, 4),
+        area=np.ones(3),
+        is_crowd=np.asarray([False, False, True]),
+        person_id=np.arange(3) + 1,
+    )
+    np.testing.assert_array_equal(run.annotated_boxes(persons).boxes_px, [[0, 1, 2, 3]])
+
+
+def test_padding_rows_of_detections_are_never_used():
+    detections = Detections(np.zeros((2, 4)), np.ones(2), np.asarray([True, False]))
+    assert len(run.above(detections, 0.5).score) == 1
+    assert len(run.above(None, 0.5).score) == 0
+
+
+def test_the_table_says_what_the_figures_depend_on(case):
+    result, _ = run.evaluate(*case)
+    text = run.table(result)
+    for word in ("annotated", "flip: True", "decode: taylor", "nms: none", "AP75"):
+        assert word in text

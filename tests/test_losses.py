@@ -1,0 +1,60 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmpe_jax.losses import heatmap_loss
+
+
+def random_case(seed: int = 0):
+    rng = np.random.default_rng(seed)
+    heatmaps = rng.normal(size=(2, 3, 4, 5, 6)).astype(np.float32)
+    targets = rng.normal(size=(3, 4, 5, 6)).astype(np.float32)
+    weight = (rng.random((3, 6)) > 0.4).astype(np.float32)
+    return heatmaps, targets, weight
+
+
+def test_agrees_with_loops_over_stacks_people_and_joints():
+    heatmaps, targets, weight = random_case()
+    total = 0.0
+    for stack in range(2):
+        for person in range(3):
+            for joint in range(6):
+                if weight[person, joint]:
+                    error = heatmaps[stack, person, :, :, joint] - targets[person, :, :, joint]
+                    total += float(np.mean(error**2))
+    expected = total / weight.sum()
+    got = heatmap_loss(*map(jnp.asarray, (heatmaps, targets, weight)))
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_an_unlabelled_joint_costs_nothing_and_has_no_gradient():
+    heatmaps, targets, weight = map(jnp.asarray, random_case())
+    gradient = jax.grad(heatmap_loss)(heatmaps, targets, weight)
+    size = jnp.abs(gradient).sum((0, 2, 3))
+    np.testing.assert_array_equal(np.asarray(size) > 0, np.asarray(weight) > 0)
+
+
+def test_no_labelled_joint_gives_zero_and_not_nan():
+    heatmaps, targets, weight = map(jnp.asarray, random_case())
+    loss, gradient = jax.value_and_grad(heatmap_loss)(heatmaps, targets, weight * 0)
+    assert float(loss) == 0.0
+    assert float(jnp.abs(gradient).max()) == 0.0
+
+
+def test_padding_a_batch_with_unlabelled_people_changes_nothing():
+    heatmaps, targets, weight = random_case()
+    padded = [
+        np.pad(heatmaps, ((0, 0), (0, 2), (0, 0), (0, 0), (0, 0)), constant_values=9.0),
+        np.pad(targets, ((0, 2), (0, 0), (0, 0), (0, 0))),
+        np.pad(weight, ((0, 2), (0, 0))),
+    ]
+    np.testing.assert_allclose(
+        heatmap_loss(*map(jnp.asarray, padded)),
+        heatmap_loss(*map(jnp.asarray, (heatmaps, targets, weight))),
+        rtol=1e-6,
+    )
+
+
+def test_jit_agrees_with_eager():
+    case = tuple(map(jnp.asarray, random_case()))
+    np.testing.assert_allclose(jax.jit(heatmap_loss)(*case), heatmap_loss(*case), rtol=1e-6)

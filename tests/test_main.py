@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import cv2
+import pytest
+
+from rmpe_jax import __main__ as main
+from tests import small
+from tests.test_predict import picture
+
+
+def command(monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["rmpe", *arguments])
+    monkeypatch.setattr(main, "_keep_compiled", lambda: None)
+    main.main()
+
+
+def write_config(folder, **changes) -> str:
+    config = replace(small.config(folder), **changes)
+    path = folder / "mine.py"
+    path.write_text(f"from rmpe_jax.config import *\nconfig = {config!r}\n")
+    return str(path)
+
+
+def test_help_answers_without_importing_jax():
+    began = time.perf_counter()
+    code = (
+        "import sys; sys.argv = ['rmpe', '--help']\n"
+        "from rmpe_jax.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert 'jax' not in sys.modules and 'cv2' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for word in ("train", "eval", "predict", "doctor"):
+        assert word in done.stdout
+    assert time.perf_counter() - began < 10  # hangs are caught; the speed itself is benchmarked
+
+
+def test_train_eval_and_predict_one_after_the_other(monkeypatch, tmp_path, capsys):
+    path = write_config(tmp_path)
+    command(monkeypatch, "train", path, "--train.steps", "2", "--train.batch-size", "2")
+    run = str(tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["train"]["batch_size"] == 2
+    command(monkeypatch, "eval", run, "--flip", "off", "--decode", "argmax")
+    result = json.loads((tmp_path / "run" / "eval" / "result.json").read_text())
+    assert (result["flip"], result["decode"], result["step"]) == (False, "argmax", 2)
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), picture())
+    out = str(tmp_path / "out")
+    command(monkeypatch, "predict", str(photo), "--checkpoint", run, "--out", out)
+    assert (tmp_path / "out" / "photo_poses.png").exists()
+    capsys.readouterr()
+    command(monkeypatch, "doctor")
+    assert "devices:" in capsys.readouterr().out
+
+
+def stopped(monkeypatch, capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        command(monkeypatch, *arguments)
+    assert stop.value.code
+    said = capsys.readouterr()
+    words = f"{stop.value.code} {said.out} {said.err}".replace("│", " ")
+    return " ".join(words.split())
+
+
+def test_a_misspelt_setting_is_refused_with_what_was_meant(monkeypatch, tmp_path, capsys):
+    path = write_config(tmp_path)
+    said = stopped(monkeypatch, capsys, "train", path, "--model.stack", "2")
+    assert "--model.stacks" in said
+
+
+def test_a_value_that_is_not_allowed_is_refused_with_what_is(monkeypatch, tmp_path, capsys):
+    path = write_config(tmp_path)
+    said = stopped(monkeypatch, capsys, "train", path, "--model.family", "hourglas")
+    assert "hourglass" in said and "fastpose" in said
+
+
+def test_a_missing_config_is_one_line(monkeypatch, capsys):
+    said = stopped(monkeypatch, capsys, "train", "configs/nine.py")
+    assert said.startswith("rmpe: no configuration file 'configs/nine.py'")
+    assert "Traceback" not in said
+
+
+def test_missing_data_says_what_to_type(monkeypatch, tmp_path, capsys):
+    path = write_config(tmp_path)
+    said = stopped(
+        monkeypatch, capsys, "train", path, "--data.source", "coco", "--data.root", "/no/where"
+    )
+    assert "/no/where" in said and "--data.root DIR" in said
+
+
+def test_a_folder_without_a_checkpoint_says_what_to_give(monkeypatch, tmp_path, capsys):
+    said = stopped(monkeypatch, capsys, "eval", str(tmp_path))
+    assert "holds no checkpoint; give the work directory of a run" in said

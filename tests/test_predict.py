@@ -1,0 +1,164 @@
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rmpe_jax import predict
+from rmpe_jax.models.build import build
+from rmpe_jax.models.variables import initialise
+from rmpe_jax.predict import PoseModel, empty, person_score, poses_on_canvas, to_records
+from rmpe_jax.records import Detections
+from rmpe_jax.skeletons import COCO17
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> PoseModel:
+    """An untrained network: its poses are arbitrary, but must be the same arbitrary ones."""
+    config = small.config(tmp_path_factory.mktemp("predict"))
+    module = build(config.model, 17)
+    variables = initialise(jax.random.key(0), module, config.model)
+    return PoseModel(variables, module, config, COCO17, {})
+
+
+def picture(height: int = 120, width: int = 160, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+BOXES = np.asarray([[10.0, 10, 70, 110], [60, 20, 150, 100], [-20, 40, 60, 140]])
+
+
+def test_one_pose_a_box_in_their_order(model):
+    poses = model(picture(), BOXES, [0.9, 0.5, 0.1])
+    assert poses.joints_px.shape == (3, 17, 2)
+    assert poses.valid.all()
+    np.testing.assert_allclose(poses.boxes_px, BOXES)
+    np.testing.assert_allclose(poses.box_score, [0.9, 0.5, 0.1], rtol=1e-6)
+    assert ((poses.confidence >= 0) & (poses.confidence <= 1)).all()
+    assert ((poses.score >= 0) & (poses.score <= poses.box_score)).all()
+
+
+def test_padding_people_or_canvas_changes_nothing(model):
+    image = picture()
+    together = model(image, BOXES)
+    for row, box in enumerate(BOXES):
+        alone = model(image, box[None])
+        np.testing.assert_allclose(alone.joints_px[0], together.joints_px[row], atol=2e-3)
+    # The same content on a larger canvas: only the photograph's own black outside differs.
+    larger = np.zeros((300, 500, 3), np.uint8)
+    larger[:120, :160] = image
+    np.testing.assert_allclose(model(larger, BOXES).joints_px, together.joints_px, atol=2e-3)
+
+
+def test_moving_picture_and_box_moves_the_pose(model):
+    image, moved = picture(), np.zeros((150, 200, 3), np.uint8)
+    moved[13 : 13 + 120, 21 : 21 + 160] = image
+    shift = np.asarray([21, 13])
+    inside = BOXES[:1]
+    first = model(image, inside)
+    second = model(moved, inside + np.tile(shift, 2))
+    np.testing.assert_allclose(second.joints_px, first.joints_px + shift, atol=2e-3)
+
+
+def test_few_sizes_compile_few_programs(model):
+    before = poses_on_canvas._cache_size()
+    for height, width in ((200, 230), (220, 190), (256, 256), (180, 250)):
+        for count in (3, 4):
+            model(picture(height, width), np.tile(BOXES[:1], (count, 1)))
+    assert poses_on_canvas._cache_size() - before <= 1
+
+
+def test_no_boxes_give_no_poses(model):
+    assert model(picture(), []).joints_px.shape == (0, 17, 2)
+    assert to_records(model(picture(), np.zeros((0, 4))), 1) == []
+
+
+def test_a_grey_picture_is_the_same_in_three_channels(model):
+    grey = picture()[:, :, 0]
+    np.testing.assert_array_equal(
+        model(grey, BOXES).joints_px, model(np.stack([grey] * 3, 2), BOXES).joints_px
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_a_wrong_picture_is_refused_with_what_is_allowed(model, image):
+    with pytest.raises(ValueError, match=r"allowed is RGB uint8 \[height width 3\].*read_image"):
+        model(image, BOXES)
+
+
+@pytest.mark.parametrize(
+    "box", [[10, 10, 5, 40], [10, 10, 10, 40], [np.nan, 0, 10, 10], [500, 500, 600, 600]]
+)
+def test_a_wrong_box_is_refused(model, box):
+    with pytest.raises(ValueError, match="box"):
+        model(picture(), [box])
+
+
+def test_the_flip_test_makes_a_mirrored_picture_give_the_mirrored_pose(model):
+    image = picture()
+    width = image.shape[1]
+    box = BOXES[:1]
+    mirrored_box = np.stack([width - box[:, 2], box[:, 1], width - box[:, 0], box[:, 3]], axis=1)
+    first = model(image, box)
+    second = model(np.ascontiguousarray(image[:, ::-1]), mirrored_box)
+    swapped = second.joints_px[:, list(COCO17.flip_order)]
+    expected = np.stack([width - swapped[..., 0], swapped[..., 1]], axis=-1)
+    np.testing.assert_allclose(first.joints_px, expected, atol=0.05)
+
+
+def test_gradients_flow_from_joints_to_pixels_when_decoding_by_expectation(model):
+    config = replace(
+        model.config, evaluation=replace(model.config.evaluation, decode="expectation")
+    )
+    canvas = jnp.asarray(picture(64, 64), jnp.float32)
+    detections = Detections(jnp.asarray([[5.0, 5, 60, 60]]), jnp.ones(1), jnp.ones(1, bool))
+
+    def mean_x(canvas):
+        poses = poses_on_canvas(
+            model.variables,
+            canvas,
+            detections,
+            module=model.module,
+            config=config,
+            flip_order=COCO17.flip_order,
+        )
+        return poses.joints_px[..., 0].mean()
+
+    gradient = np.asarray(jax.grad(mean_x)(canvas))
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient[10:50, 10:50]).max() > 0
+
+
+def test_the_score_is_box_score_times_mean_of_the_sure_joints():
+    confidence = jnp.asarray([[0.8, 0.6, 0.1, 0.2], [0.1, 0.0, 0.2, 0.1]])
+    score = person_score(jnp.asarray([0.5, 1.0]), confidence)
+    np.testing.assert_allclose(score, [0.5 * 0.7, 0.0], rtol=1e-6)
+
+
+def test_records_are_coco_results(model):
+    records = to_records(model(picture(), BOXES, [0.9, 0.5, 0.1]), 42)
+    assert len(json.loads(json.dumps(records))) == 3
+    assert set(records[0]) == {"image_id", "category_id", "keypoints", "score", "bbox", "box_score"}
+    assert len(records[0]["keypoints"]) == 51
+    np.testing.assert_allclose(records[0]["bbox"], [10, 10, 60, 100])
+
+
+def test_rows_that_are_not_valid_leave_no_record():
+    poses = jax.tree.map(lambda array: np.zeros((2, *array.shape[1:]), array.dtype), empty(17))
+    assert len(to_records(poses._replace(valid=np.asarray([True, False])), 1)) == 1
+
+
+@pytest.mark.parametrize(("length", "side"), [(1, 256), (256, 256), (257, 384), (4097, 8192)])
+def test_canvas_sides_are_few(length, side):
+    assert predict._canvas_side(length) == side
+
+
+@pytest.mark.parametrize(("count", "room"), [(1, 1), (3, 4), (32, 32), (33, 64)])
+def test_person_rooms_are_few(count, room):
+    assert predict._person_room(count) == room

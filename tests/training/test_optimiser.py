@@ -1,0 +1,99 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rmpe_jax.config import Config, ModelConfig, OptimiserConfig, TrainConfig
+from rmpe_jax.training import optimiser as optimisers
+
+
+def config(**settings) -> Config:
+    return Config(
+        optimiser=OptimiserConfig(**settings),
+        model=ModelConfig(family="hourglass"),
+        train=TrainConfig(steps=100),
+    )
+
+
+def first_update(settings: Config, gradient: dict, params: dict | None = None) -> dict:
+    params = params or jax.tree.map(jnp.ones_like, gradient)
+    built = optimisers.build(settings)
+    return built.update(gradient, built.init(params), params)[0]
+
+
+def test_warm_up_rises_from_one_step_high_and_reaches_the_rate():
+    schedule = optimisers.learning_rate(OptimiserConfig(learning_rate=1.0, warmup_steps=10), 100)
+    rates = [float(schedule(step)) for step in range(10)]
+    np.testing.assert_allclose(rates, np.arange(1, 11) / 10, rtol=1e-6)
+
+
+def test_cosine_ends_at_nothing_on_the_last_step():
+    schedule = optimisers.learning_rate(OptimiserConfig(learning_rate=1.0, warmup_steps=10), 100)
+    assert float(schedule(10)) == pytest.approx(1.0)
+    assert float(schedule(55)) == pytest.approx(0.5, abs=1e-6)
+    assert float(schedule(100)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_steps_fall_at_their_shares_of_the_run():
+    schedule = optimisers.learning_rate(
+        OptimiserConfig(
+            learning_rate=1.0, schedule="steps", warmup_steps=10, milestones=(0.5, 0.8), decay=0.1
+        ),
+        100,
+    )
+    rates = [float(schedule(step)) for step in (49, 51, 79, 81)]
+    np.testing.assert_allclose(rates, [1.0, 0.1, 0.1, 0.01], rtol=1e-6)
+
+
+def test_constant_without_warm_up_is_constant():
+    schedule = optimisers.learning_rate(
+        OptimiserConfig(learning_rate=0.3, schedule="constant", warmup_steps=0), 100
+    )
+    assert [float(schedule(step)) for step in (0, 50, 99)] == pytest.approx([0.3] * 3)
+
+
+def test_rmsprop_is_torchs():
+    """v = 0.01 g^2 after one step from 0; the step is lr g / (sqrt(v) + eps)."""
+    gradient = {"w": jnp.asarray([3.0, -0.5])}
+    settings = config(name="rmsprop", learning_rate=0.1, schedule="constant", warmup_steps=0)
+    expected = -0.1 * np.asarray([3.0, -0.5]) / (np.sqrt(0.01) * np.asarray([3.0, 0.5]) + 1e-8)
+    np.testing.assert_allclose(first_update(settings, gradient)["w"], expected, rtol=1e-5)
+
+
+def test_a_large_gradient_is_clipped_before_it_counts():
+    gradient = {"w": jnp.asarray([30.0, 40.0])}
+    settings = config(
+        name="rmsprop", learning_rate=1.0, schedule="constant", warmup_steps=0, clip_norm=5.0
+    )
+    clipped = {"w": jnp.asarray([3.0, 4.0])}
+    free = config(name="rmsprop", learning_rate=1.0, schedule="constant", warmup_steps=0)
+    got = optimisers.build(settings).update(gradient, optimisers.build(settings).init(gradient))[1]
+    wanted = optimisers.build(free).update(clipped, optimisers.build(free).init(clipped))[1]
+    np.testing.assert_allclose(
+        optax.tree.get(got, "nu")["w"], optax.tree.get(wanted, "nu")["w"], rtol=1e-6
+    )
+
+
+def test_weight_decay_shrinks_kernels_only():
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    gradient = jax.tree.map(jnp.zeros_like, params)
+    settings = config(learning_rate=1.0, schedule="constant", warmup_steps=0, weight_decay=0.1)
+    updates = first_update(settings, gradient, params)
+    np.testing.assert_allclose(updates["kernel"], -0.1, rtol=1e-6)
+    np.testing.assert_array_equal(updates["bias"], 0.0)
+
+
+def test_weight_decay_leaves_what_is_frozen_alone():
+    kernel = {"kernel": jnp.ones((2, 2))}
+    params = {"trunk": {"conv1": kernel, "layer1_0": {"conv1": kernel}, "layer2_0": kernel}}
+    settings = dataclasses.replace(
+        config(learning_rate=1.0, schedule="constant", warmup_steps=0, weight_decay=0.1),
+        model=ModelConfig(family="pyramid", frozen_stages=1),
+    )
+    updates = first_update(settings, jax.tree.map(jnp.zeros_like, params), params)["trunk"]
+    np.testing.assert_array_equal(updates["conv1"]["kernel"], 0.0)
+    np.testing.assert_array_equal(updates["layer1_0"]["conv1"]["kernel"], 0.0)
+    np.testing.assert_allclose(updates["layer2_0"]["kernel"], -0.1, rtol=1e-6)
