@@ -121,6 +121,8 @@ class TrainConfig:
     steps: int = 1000
     batch_size: int = 32
     seed: int = 0
+    loss: Literal["squared", "cross_entropy"] = "squared"
+    """squared: error of each pixel (the paper). cross_entropy: of where the joint is."""
     sigma: float = 2.0
     """Spread of the Gaussian target, in heat-map pixels."""
     log_every: int = 20

@@ -1,5 +1,12 @@
-"""How far heat-maps are from their targets. Batched; a joint with weight 0 costs nothing."""
+"""How far heat-maps are from their targets. Batched; a joint with weight 0 costs nothing.
 
+Both losses are means over all labelled joints of the batch together, not over people first:
+under a global view of a sharded batch this is the global mean. Every stack is compared with the
+same target and counts the same (Newell et al., Stacked Hourglass Networks, 2016). With no
+labelled joint the loss and its gradient are 0.
+"""
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -9,12 +16,24 @@ def heatmap_loss(
     targets: Float[Array, "b h w k"],
     weight: Float[Array, "b k"],
 ) -> Float[Array, ""]:
-    """Return the squared error a labelled joint's map has per pixel, summed over the stacks.
+    """Return the squared error a labelled joint's map has per pixel, summed over the stacks."""
+    return _mean(jnp.mean((heatmaps - targets[None]) ** 2, axis=(2, 3)), weight)
 
-    Every stack is compared with the same target and counts the same (Newell et al., Stacked
-    Hourglass Networks, 2016). The mean is taken over all labelled joints of the batch together,
-    not over people first: under a global view of a sharded batch this is the global mean. With
-    no labelled joint the loss and its gradient are 0.
+
+def cross_entropy_loss(
+    logits: Float[Array, "stacks b h w k"],
+    targets: Float[Array, "b h w k"],
+    weight: Float[Array, "b k"],
+) -> Float[Array, ""]:
+    """Return the cross entropy of a labelled joint's place in nats, summed over the stacks.
+
+    A joint's map is a distribution over the pixels, the softmax of its logits; its target is
+    scaled to sum to 1. (`geometry.heatmaps.from_logits` turns logits into heat-maps.)
     """
-    per_joint = jnp.mean((heatmaps - targets[None]) ** 2, axis=(2, 3))
+    probability = targets / jnp.maximum(jnp.sum(targets, axis=(1, 2), keepdims=True), 1e-6)
+    log_softmax = logits - jax.nn.logsumexp(logits, axis=(2, 3), keepdims=True)
+    return _mean(-jnp.sum(probability[None] * log_softmax, axis=(2, 3)), weight)
+
+
+def _mean(per_joint: Float[Array, "stacks b k"], weight: Float[Array, "b k"]) -> Float[Array, ""]:
     return jnp.sum(per_joint * weight[None]) / jnp.maximum(jnp.sum(weight), 1.0)

@@ -71,9 +71,16 @@ def poses_on_canvas(
     )(detections.boxes_px)
     pixels = jnp.asarray(canvas, jnp.float32) / 255
     crops = jax.vmap(lambda theta: sampler.pull(pixels, theta, **shape))(theta_crop)
-    maps = module.apply(variables, crops, train=False)[-1]
+
+    def heatmaps_of(crops: Float[Array, "p h w 3"]) -> Float[Array, "p _ _ k"]:
+        maps = module.apply(variables, crops, train=False)[-1]
+        if config.train.loss == "squared":
+            return maps
+        return jax.vmap(partial(heatmaps.from_logits, sigma=config.train.sigma))(maps)
+
+    maps = heatmaps_of(crops)
     if config.evaluation.flip:
-        mirrored = module.apply(variables, crops[:, :, ::-1], train=False)[-1]
+        mirrored = heatmaps_of(crops[:, :, ::-1])
         maps = jax.vmap(partial(heatmaps.merge_flip, flip_order=flip_order))(maps, mirrored)
     joints_crop, peak = jax.vmap(DECODERS[config.evaluation.decode])(maps)
     joints_image = jax.vmap(affine.apply)(theta_crop, joints_crop)

@@ -20,7 +20,7 @@ def predict_files(
 ) -> list[Path]:
     """Write `poses.json` and one picture an image below `out`; return what was written.
 
-    `boxes` is a file of COCO-format detections (`image_id` is the file's name, or its number),
+    `boxes` is a file of COCO-format detections (an image is named by its file name or number),
     one box as "x0,y0,x1,y1", or None: the whole image is one person's box. A file that cannot
     be read is reported and skipped; if none can be read this is an error.
     """
@@ -59,6 +59,7 @@ class _Boxes:
     def __init__(self, boxes: str | None) -> None:
         self.one: list[float] | None = None
         self.by_image: dict[int | str, Detections] | None = None
+        self.nobody = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
         if boxes is None:
             return
         if Path(boxes).suffix == ".json":
@@ -77,10 +78,7 @@ class _Boxes:
         """Return the proposals for one image."""
         height, width, _ = image.shape
         if self.by_image is not None:
-            keys = [path.name, path.stem, *([int(path.stem)] if path.stem.isdigit() else [])]
-            for key in keys:
-                if key in self.by_image:
-                    return self.by_image[key]
-            return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
+            number = int(path.stem) if path.stem.isdigit() else path.name
+            return self.by_image.get(path.name, self.by_image.get(number, self.nobody))
         box = self.one or [0.0, 0.0, float(width), float(height)]
         return Detections(np.asarray([box]), np.ones(1), np.ones(1, bool))

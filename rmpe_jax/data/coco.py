@@ -20,7 +20,7 @@ from rmpe_jax.skeletons import COCO17, Skeleton
 SECTIONS = ("images", "annotations", "categories")
 IMAGE_KEYS = ("id", "file_name", "height", "width")
 PERSON_KEYS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints")
-DETECTION_KEYS = ("image_id", "category_id", "bbox", "score")
+DETECTION_KEYS = ("category_id", "bbox", "score")
 PERSON_CATEGORY = 1  # COCO's category id of a person
 
 
@@ -96,10 +96,12 @@ def photographs(
         )
 
 
-def read_detections(path: Path, *, category: int = PERSON_CATEGORY) -> dict[int, Detections]:
-    """Return the boxes of each image id in the file's order; rows of other categories are left.
+def read_detections(path: Path, *, category: int = PERSON_CATEGORY) -> dict[int | str, Detections]:
+    """Return the boxes of each image in the file's order; rows of other categories are left.
 
-    Scores are finite and otherwise as they came. No row is padding: all are valid.
+    The key is what a row names its image by: `image_id`, a number or a file name, or, in sets
+    without numbers, `image`, a file name. Scores are finite and otherwise as they came. No row
+    is padding: all are valid.
     """
     rows = _load(path)
     if not isinstance(rows, list):
@@ -119,16 +121,26 @@ def read_detections(path: Path, *, category: int = PERSON_CATEGORY) -> dict[int,
                 f"{where}: bbox {record['bbox']} is empty or inverted; "
                 "[x, y, width, height] with a width and height above 0 is allowed"
             )
-        boxes[record["image_id"]].append((x, y, x + width, y + height))
-        scores[record["image_id"]] += _numbers([record["score"]], 1, f"{where}: score")
+        image = _image_of(record, where)
+        boxes[image].append((x, y, x + width, y + height))
+        scores[image] += _numbers([record["score"]], 1, f"{where}: score")
     return {
-        image_id: Detections(
-            np.array(boxes[image_id]),
-            np.array(scores[image_id]),
-            np.ones(len(boxes[image_id]), bool),
+        image: Detections(
+            np.array(boxes[image]), np.array(scores[image]), np.ones(len(boxes[image]), bool)
         )
-        for image_id in boxes
+        for image in boxes
     }
+
+
+def _image_of(record: dict, where: str) -> int | str:
+    """Return what a row of detections names its image by."""
+    image = record.get("image_id", record.get("image"))
+    if isinstance(image, bool) or not isinstance(image, int | str):
+        raise ValueError(
+            f"{where}: image_id is {image!r}; a whole number or a file name is expected (the file "
+            "name may also be called image)"
+        )
+    return image
 
 
 def _load(path: Path) -> Any:

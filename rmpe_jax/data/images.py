@@ -49,9 +49,9 @@ def decode(
     )
 
 
-def read(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+def read(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
     """Return a user's photograph, turned upright by its EXIF orientation."""
-    return decode(read_bytes(path), str(path), size=None)
+    return decode(read_bytes(Path(path)), str(path), size=None)
 
 
 def read_bytes(path: Path) -> bytes:

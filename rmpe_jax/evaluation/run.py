@@ -34,7 +34,8 @@ def evaluate(model: PoseModel, source: PhotographSource) -> tuple[dict[str, Any]
         if proposals is None:
             found = annotated_boxes(photograph.persons)
         else:
-            found = above(proposals.get(photograph.image_id), settings.box_threshold)
+            named = proposals.get(photograph.image_id, proposals.get(photograph.file_name))
+            found = above(named, settings.box_threshold)
         image = images.pixels(photograph)
         poses = model(image, found.boxes_px, found.score)
         records += to_records(poses, photograph.image_id)

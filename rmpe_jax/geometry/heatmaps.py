@@ -6,6 +6,7 @@ smaller heat-map. `sigma` and `blur` are in heat-map pixels. Functions take one 
 `jax.vmap` for many. A decoder returns joints and, for each, the highest value of its map.
 """
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -32,6 +33,15 @@ def encode(
     y = (jnp.arange(height, dtype=joints_px.dtype) + 0.5)[:, None] - joints_px[None, :, 1]
     scale = -1 / (2 * sigma**2)
     return jnp.exp(scale * y**2)[:, None, :] * jnp.exp(scale * x**2)[None, :, :]
+
+
+def from_logits(logits: Float[Array, "h w k"], sigma: float) -> Float[Array, "h w k"]:
+    """Return heat-maps of a network that was trained with cross entropy.
+
+    The softmax over the pixels is scaled by 2 pi sigma^2, so that a network that is sure, and
+    gives exactly the Gaussian of its target, has a peak of 1 as the maps of `encode` have.
+    """
+    return jax.nn.softmax(logits, axis=(0, 1)) * (2 * math.pi * sigma**2)
 
 
 def decode_argmax(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rmpe_jax.config import Config
 from rmpe_jax.geometry import heatmaps
-from rmpe_jax.losses import heatmap_loss
+from rmpe_jax.losses import cross_entropy_loss, heatmap_loss
 from rmpe_jax.records import Batch, Variables
 
 
@@ -70,6 +70,7 @@ def train_step(
     Written for the global view of a batch: means are over all of it, on however many devices.
     """
     images = jnp.asarray(batch.crop, jnp.float32) / 255
+    loss_function = heatmap_loss if config.train.loss == "squared" else cross_entropy_loss
 
     def loss_of(params: Variables) -> tuple[Float[Array, ""], Variables]:
         predicted, updated = module.apply(
@@ -80,7 +81,7 @@ def train_step(
         )
         _, _, height, width, _ = predicted.shape
         wanted = targets(batch.joints_crop, height, width, config.train.sigma)
-        return heatmap_loss(predicted, wanted, batch.weight), updated["batch_stats"]
+        return loss_function(predicted, wanted, batch.weight), updated["batch_stats"]
 
     (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)

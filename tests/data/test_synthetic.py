@@ -153,6 +153,34 @@ def test_the_far_side_of_a_sideways_person_is_hidden():
         assert right(0, f"right_{joint}") and not right(0, f"left_{joint}"), joint
 
 
+def test_near_parts_cover_far_ones():
+    left = paint(standing(yaw=-np.pi / 2))  # faces left, its arms hang down in line
+    assert left(0, "left_elbow") and left(0, "left_wrist")
+    assert not left(0, "right_elbow") and not left(0, "right_wrist")
+
+
+def test_a_shoulder_on_the_far_side_of_the_torso_is_hidden():
+    forwards = np.array((1.2, 1.2))
+    assert paint(standing(yaw=0.3, shoulder_flexion=-forwards))(0, "left_shoulder")
+    assert not paint(standing(yaw=1.1, shoulder_flexion=-forwards))(0, "left_shoulder")
+    assert paint(standing(yaw=1.1, shoulder_flexion=-forwards))(0, "right_shoulder")
+
+
+def test_a_joint_is_seen_only_on_the_parts_that_carry_it():
+    posed = synthetic_figure.pose_figure(standing())
+
+    def shown(part: str) -> set[str]:
+        owner = np.full((3, 3), len(PARTS) + PARTS.index(part), np.int16)
+        point = np.array((1.5, 1.5))
+        return {n for n in COCO17.joints if synthetic_body.seen(owner, 1, posed, n, point)}
+
+    assert shown("left_forearm") == {"left_elbow", "left_wrist"}
+    assert shown("right_thigh") == {"right_hip", "right_knee"}
+    assert shown("torso") == {"left_shoulder", "right_shoulder", "left_hip", "right_hip"}
+    assert shown("head") == {"nose", "left_eye", "right_eye", "left_ear", "right_ear"}
+    assert shown("neck") == set()
+
+
 def test_left_and_right_follow_the_view():
     front, back = figure(), figure(yaw=np.pi)
     for joint in ("eye", "shoulder", "wrist", "hip", "ankle"):

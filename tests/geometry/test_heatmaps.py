@@ -264,3 +264,15 @@ def test_a_batch_is_refused_with_names():
         heatmaps.decode_argmax(jnp.zeros((2, 8, 8, 3)))
     with pytest.raises(TypeCheckError, match="joints"):
         heatmaps.encode(jnp.zeros((2, 3, 2)), 8, 8, 2.0)
+
+
+def test_logits_of_a_perfect_network_become_the_target_itself():
+    joint = jnp.asarray([[0.1, -0.2]])
+    target = heatmaps.encode(joint, 32, 24, 1.5)
+    logits = jnp.log(jnp.maximum(target, 1e-30)) + 7.0
+    np.testing.assert_allclose(heatmaps.from_logits(logits, 1.5), target, atol=1e-3)
+
+
+def test_logits_that_say_nothing_become_a_low_flat_map():
+    flat = heatmaps.from_logits(jnp.zeros((32, 24, 1)), 1.5)
+    np.testing.assert_allclose(flat, 2 * np.pi * 1.5**2 / (32 * 24), rtol=1e-5)

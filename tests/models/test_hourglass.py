@@ -18,4 +18,7 @@ def test_equals_pytorchs_output_and_takes_every_used_weight(data_root):
 
 def test_has_the_papers_number_of_parameters():
     counts = {stacks: golden.parameters(StackedHourglass(16, stacks), 64, 64) for stacks in (1, 8)}
-    assert {stacks: round(count / 1e6, 2) for stacks, count in counts.items()} == {1: 3.43, 8: 25.43}
+    assert {stacks: round(count / 1e6, 2) for stacks, count in counts.items()} == {
+        1: 3.43,
+        8: 25.43,
+    }
