@@ -12,35 +12,35 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+# Public name: the module that defines it, and what it is called there.
 _PLACES = {
-    "COCO17": "rmpe_jax.skeletons",
-    "MPII16": "rmpe_jax.skeletons",
-    "Skeleton": "rmpe_jax.skeletons",
-    "Config": "rmpe_jax.config",
-    "Batch": "rmpe_jax.records",
-    "Detections": "rmpe_jax.records",
-    "Persons": "rmpe_jax.records",
-    "Photograph": "rmpe_jax.records",
-    "Poses": "rmpe_jax.records",
-    "PoseModel": "rmpe_jax.predict",
-    "load": "rmpe_jax.predict",
-    "poses_on_canvas": "rmpe_jax.predict",
-    "pull": "rmpe_jax.geometry.sampler",
-    "sample": "rmpe_jax.geometry.sampler",
-    "read_image": "rmpe_jax.data.images",
-    "train": "rmpe_jax.training.loop",
-    "evaluate": "rmpe_jax.evaluation.run",
+    "COCO17": ("skeletons", "COCO17"),
+    "MPII16": ("skeletons", "MPII16"),
+    "Skeleton": ("skeletons", "Skeleton"),
+    "Config": ("config", "Config"),
+    "Batch": ("records", "Batch"),
+    "Detections": ("records", "Detections"),
+    "Persons": ("records", "Persons"),
+    "Photograph": ("records", "Photograph"),
+    "Poses": ("records", "Poses"),
+    "pull": ("geometry.sampler", "pull"),
+    "sample": ("geometry.sampler", "sample"),
+    "read_image": ("data.images", "read"),
+    "PoseModel": ("predict", "PoseModel"),
+    "load": ("predict", "load"),
+    "poses_on_canvas": ("predict", "poses_on_canvas"),
+    "evaluate": ("evaluation.run", "evaluate"),
+    "train": ("training.loop", "train"),
 }
-__all__ = ["__version__", *_PLACES]
+__all__ = ["__version__", *_PLACES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     """Return a public name, importing the module it lives in."""
     if name not in _PLACES:
         raise AttributeError(f"module 'rmpe_jax' has no attribute {name!r}; it has {__all__}")
-    # Sub-modules of the same name (train, evaluate are none; load is none) never shadow these.
-    attribute = {"read_image": "read"}.get(name, name)
-    return getattr(importlib.import_module(_PLACES[name]), attribute)
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(f"rmpe_jax.{module}"), attribute)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ import tyro
 from rmpe_jax import config as configs
 from rmpe_jax.config import Config
 
+ABOUT = "RMPE: train, evaluate and run pose networks for many people, in JAX."
 CACHE = "~/.cache/rmpe_jax/compiled"
 
 
@@ -24,7 +26,7 @@ class Train:
     config: tyro.conf.Positional[str]
     """A Python file that sets `config`. `rmpe train CONFIG.py --help` lists its settings."""
 
-    def run(self, overrides: list[str]) -> None:
+    def run(self, overrides: Sequence[str] = ()) -> None:
         """Train with the file's settings, changed by the overrides."""
         base = configs.load(self.config)
         config = tyro.cli(
@@ -140,7 +142,7 @@ def main() -> None:
             _keep_compiled()
             Train(arguments[1]).run(arguments[2:])
             return
-        command = tyro.cli(Command, args=arguments, prog="rmpe", description=__doc__)
+        command = tyro.cli(Command, args=arguments, prog="rmpe", description=ABOUT)
         _keep_compiled()
         command.run()
     except (ValueError, OSError) as error:

@@ -73,10 +73,10 @@ def poses_on_canvas(
     crops = jax.vmap(lambda theta: sampler.pull(pixels, theta, **shape))(theta_crop)
 
     def heatmaps_of(crops: Float[Array, "p h w 3"]) -> Float[Array, "p _ _ k"]:
-        maps = module.apply(variables, crops, train=False)[-1]
+        maps: Any = module.apply(variables, crops, train=False)
         if config.train.loss == "squared":
-            return maps
-        return jax.vmap(partial(heatmaps.from_logits, sigma=config.train.sigma))(maps)
+            return maps[-1]
+        return jax.vmap(partial(heatmaps.from_logits, sigma=config.train.sigma))(maps[-1])
 
     maps = heatmaps_of(crops)
     if config.evaluation.flip:

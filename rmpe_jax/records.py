@@ -5,13 +5,20 @@ Frames and units are in the names: `_px` is pixels of the photograph, with 0 at 
 of the crop. Boxes are (x_min, y_min, x_max, y_max). P is padded persons, K joints, B a batch.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jax import Array as JaxArray
 from jaxtyping import Bool, Float, Int, UInt8
 
-Array = np.ndarray | JaxArray  # the host makes NumPy arrays, the device JAX arrays
+# The host makes NumPy arrays, the device JAX arrays. A checker that reads the code without
+# running it cannot follow which of the two a function returns, and is told nothing.
+if TYPE_CHECKING:
+    Array = Any
+    Variables = Any
+else:
+    Array = np.ndarray | JaxArray
+    Variables = dict[str, Any]  # Flax: {"params": ..., "batch_stats": ...}
 
 
 class Persons(NamedTuple):
@@ -76,6 +83,3 @@ class Poses(NamedTuple):
     box_score: Float[Array, " p"]
     score: Float[Array, " p"]
     valid: Bool[Array, " p"]
-
-
-Variables = dict[str, Any]  # Flax: {"params": ..., "batch_stats": ...}

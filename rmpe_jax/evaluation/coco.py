@@ -63,12 +63,13 @@ def average_precision(
     # pycocotools reports progress by print; a library call should be silent.
     with contextlib.redirect_stdout(io.StringIO()):
         expected = COCO()
-        expected.dataset = truth
+        expected.dataset = truth  # pyright: ignore[reportAttributeAccessIssue] (no stubs)
         expected.createIndex()
         if not records:
             return dict.fromkeys(NAMES, 0.0)
         # loadRes adds fields to the dicts it is given: hand it copies.
-        found = expected.loadRes([dict(record) for record in records])
+        copies: Any = [dict(record) for record in records]
+        found = expected.loadRes(copies)
         scorer = COCOeval(expected, found, "keypoints")
         scorer.params.kpt_oks_sigmas = np.asarray(skeleton.sigmas)
         scorer.evaluate()

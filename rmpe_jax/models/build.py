@@ -73,8 +73,8 @@ def _check_hourglass(model: ModelConfig) -> None:
         raise ValueError(f"model.features is {model.features}; use an even number, such as 256")
     if model.frozen_stages:
         raise ValueError(
-            f"model.frozen_stages is {model.frozen_stages}, but the hourglass has no ResNet stages; "
-            "use 0"
+            f"model.frozen_stages is {model.frozen_stages}, but the hourglass has no ResNet "
+            "stages; use 0"
         )
 
 

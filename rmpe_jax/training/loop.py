@@ -130,7 +130,7 @@ def train(config: Config) -> dict[str, Any]:
             if step % config.train.log_every == 0 or step == config.train.steps:
                 now = time.perf_counter()
                 values = {name: float(value) for name, value in metrics.items()}
-                values["learning_rate"] = float(schedule(step - 1))
+                values["learning_rate"] = float(np.asarray(schedule(step - 1)))
                 values["crops_per_second"] = (
                     config.train.log_every * config.train.batch_size / (now - last_log)
                 )

@@ -52,7 +52,8 @@ def filled(module, height, width):
 
     def fill(path, leaf):
         names = [entry.key for entry in path]
-        return rule(".".join([*names[1:-1], weights.LEAVES[names[-1]]]), leaf.shape)
+        key = ".".join([*names[1:-1], weights.LEAVES[names[-1]]])
+        return jnp.asarray(rule(key, leaf.shape))
 
     return jax.tree_util.tree_map_with_path(fill, zeros(module, height, width))
 
