@@ -80,14 +80,18 @@ class ModelConfig:
     """Hourglass: how many are stacked (the paper uses 8)."""
     features: int = 256
     """Hourglass: channels."""
-    head_width: int = 96
+    head_width: int = 128
     """Pyramid: channels of the head."""
+    head_blocks: int = 1
+    """Pyramid: residual blocks in the head."""
     trunk_stages: int = 4
     """Pyramid: ResNet stages that are built (3 ends at stride 16)."""
     frozen_stages: int = 0
     """The stem and this many stages keep their weights and statistics (0: all learn)."""
     input_height: int = 256
     input_width: int = 192
+    stored_statistics: bool = False
+    """Pyramid: the trunk's batch norm uses the stored (ImageNet's) statistics in training too."""
     normalise: Literal["none", "imagenet"] = "imagenet"
     """imagenet: subtract ImageNet's mean and divide by its spread inside the network."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -102,6 +106,8 @@ class OptimiserConfig:
 
     name: Literal["adam", "rmsprop"] = "adam"
     learning_rate: float = 1e-3
+    trunk_rate: float = 1.0
+    """The rate of the trunk's parameters is multiplied by this (pre-trained ones want less)."""
     schedule: Literal["cosine", "steps", "constant"] = "cosine"
     warmup_steps: int = 100
     milestones: tuple[float, ...] = (0.7, 0.9)

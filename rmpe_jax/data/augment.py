@@ -152,8 +152,6 @@ def vary_colour(
     """Return the crop with random contrast about its mean and a random gain for each channel."""
     gain = generator.uniform(1 - config.gain, 1 + config.gain, 3)
     contrast = generator.uniform(1 - config.contrast, 1 + config.contrast)
-    if config.gain == 0 and config.contrast == 0:
-        return crop
     mean = np.mean(cv2.mean(crop)[:3])
     levels = np.arange(256)[:, None]
     table = np.clip(gain * (mean + contrast * (levels - mean)) + 0.5, 0, 255).astype(np.uint8)

@@ -28,7 +28,14 @@ def build(model: ModelConfig, joints: int) -> nn.Module:
         "dtype": dtype,
     }
     if model.family == "pyramid":
-        return PyramidPose(joints, stages=model.trunk_stages, width=model.head_width, **trunk)
+        return PyramidPose(
+            joints,
+            stages=model.trunk_stages,
+            width=model.head_width,
+            blocks=model.head_blocks,
+            stored_statistics=model.stored_statistics,
+            **trunk,
+        )
     return {"simple_baseline": SimpleBaseline, "fastpose": FastPose}[model.family](joints, **trunk)
 
 

@@ -146,6 +146,13 @@ def pixel_shuffle(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b oh
     return x.transpose(0, 1, 4, 2, 5, 3).reshape(b, h * factor, w * factor, c // factor**2)
 
 
+def pixel_unshuffle(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b oh ow oc"]:
+    """Return `x` with factor x factor pixels laid out as channels, what `pixel_shuffle` undoes."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // factor, factor, w // factor, factor, c).transpose(0, 1, 3, 5, 2, 4)
+    return x.reshape(b, h // factor, w // factor, c * factor**2)
+
+
 def upsample_nearest(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b oh ow c"]:
     """Return `x` with each pixel repeated as a factor x factor block."""
     b, h, w, c = x.shape

@@ -88,12 +88,15 @@ class ResNet(nn.Module):
 
     With `frozen_stages` n > 0 the stem and the first n stages keep their weights and their
     statistics: batch norm runs on the stored ones, and the gradient of what they return is zero.
+    With `stored_statistics` the other stages use stored statistics too while their weights learn,
+    which suits a pre-trained trunk and small batches.
     """
 
     depth: int
     stages: int = 4
     frozen_stages: int = 0
     squeeze_excitation: bool = False
+    stored_statistics: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -101,6 +104,7 @@ class ResNet(nn.Module):
         self, x: Float[Array, "b h w 3"], *, train: bool
     ) -> dict[str, Float[Array, "b _ _ _"]]:
         """Return the feature maps "stem" (stride 4), "stage1" (4), "stage2" (8), ..."""
+        train = train and not self.stored_statistics
         frozen = self.frozen_stages > 0
         x = Conv(WIDTHS[0], 7, 2, dtype=self.dtype, name="conv1")(x)
         x = jax.nn.relu(batch_norm(train and not frozen, self.dtype, "bn1")(x))

@@ -1,7 +1,7 @@
 """Read the tensors of a PyTorch file without PyTorch and without running anything in it.
 
 The file is a zip (PyTorch 1.6 and later): a pickle, and one raw little-endian file per storage.
-The pickle may name only the ten things that a dictionary of tensors is made of; any other name is
+The pickle may name only the few things that a dictionary of tensors is made of; any other name is
 refused, so nothing of the file is executed.
 """
 

@@ -58,5 +58,15 @@ def build(config: Config) -> optax.GradientTransformation:
         )
     if settings.weight_decay > 0:
         parts.append(optax.add_decayed_weights(settings.weight_decay, mask=decayed))
+    if settings.trunk_rate != 1:
+        parts.append(optax.masked(optax.scale(settings.trunk_rate), _in_trunk))
     parts.append(optax.scale_by_learning_rate(learning_rate(settings, config.train.steps)))
     return optax.chain(*parts)
+
+
+def _in_trunk(params: Variables) -> Variables:
+    """Return which parameters are the trunk's."""
+    return {
+        name: jax.tree.map(lambda _, inside=name == "trunk": inside, part)
+        for name, part in params.items()
+    }

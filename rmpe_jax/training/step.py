@@ -17,7 +17,8 @@ from rmpe_jax.records import Batch, Variables
 class TrainState(NamedTuple):
     """Everything a run is at one moment; `step` batches have been used.
 
-    `average` is the running average of `params` that is evaluated (None: `params` are).
+    `average` is the running average of parameters and batch statistics that is evaluated (None:
+    the present ones are).
     """
 
     step: Int[Array, ""]
@@ -30,23 +31,23 @@ class TrainState(NamedTuple):
     @property
     def evaluated(self) -> Variables:
         """Return the variables that evaluation and prediction use."""
-        params = self.params if self.average is None else self.average
-        return {"params": params, "batch_stats": self.batch_stats}
+        if self.average is not None:
+            return self.average
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
 
 def start(
     variables: Variables, optimiser: optax.GradientTransformation, key: PRNGKeyArray, *, ema: float
 ) -> TrainState:
     """Return the state before the first step."""
-    params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=key,
-        params=params,
-        batch_stats=variables.get("batch_stats", {}),
-        optimiser=optimiser.init(params),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        optimiser=optimiser.init(variables["params"]),
         # A copy: the step gives its input buffers away, and none may be given twice.
-        average=jax.tree.map(jnp.copy, params) if ema > 0 else None,
+        average=jax.tree.map(jnp.copy, variables) if ema > 0 else None,
     )
 
 
@@ -93,14 +94,19 @@ def train_step(
         params=params,
         batch_stats=batch_stats,
         optimiser=optimiser_state,
-        average=_moved(state.average, params, state.step, config.optimiser.ema),
+        average=_moved(
+            state.average,
+            {"params": params, "batch_stats": batch_stats},
+            state.step,
+            config.optimiser.ema,
+        ),
     ), metrics
 
 
 def _moved(
-    average: Variables | None, params: Variables, step: Int[Array, ""], decay: float
+    average: Variables | None, variables: Variables, step: Int[Array, ""], decay: float
 ) -> Variables | None:
-    """Return the running average after one more set of parameters.
+    """Return the running average after one more set of variables.
 
     Early on the decay is (1 + t) / (10 + t), so that the average forgets the random start.
     """
@@ -108,4 +114,4 @@ def _moved(
         return None
     time = jnp.asarray(step, jnp.float32)
     share = jnp.minimum(decay, (1 + time) / (10 + time))
-    return jax.tree.map(lambda old, new: share * old + (1 - share) * new, average, params)
+    return jax.tree.map(lambda old, new: share * old + (1 - share) * new, average, variables)

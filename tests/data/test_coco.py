@@ -210,11 +210,17 @@ def test_detections_become_corners_by_image(tmp_path):
     assert detections(tmp_path, []) == {}
 
 
+def test_images_without_a_number_are_named_by_their_file(tmp_path):
+    unnumbered = {"category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "image": "b.jpg"}
+    found = detections(tmp_path, [row(image_id="a.jpg"), unnumbered])
+    assert list(found) == ["a.jpg", "b.jpg"]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ({}, r"boxes\.json: a dict came where COCO results are a list"),
-        ([row(), {}], "row 1: no image_id, category_id, bbox, score"),
+        ([row(), {}], "row 1: no category_id, bbox, score; it has"),
         ([row(), 5], "row 1: a int came, an object is expected"),
         ([row(), row(bbox=[1, 2, 0, 4])], r"row 1: bbox \[1, 2, 0, 4\] is empty or inverted"),
         ([row(bbox=[1, 2, -3, 4])], "row 0: bbox .* is empty or inverted"),
@@ -222,7 +228,8 @@ def test_detections_become_corners_by_image(tmp_path):
         ([row(bbox=[1, 2, 3])], "row 0: bbox: 3 values came"),
         ([row(score=float("inf"))], "row 0: score: value 0 is inf"),
         ([row(score="high")], "row 0: score: value 0 is 'high'"),
-        ([row(image_id="5.jpg")], "row 0: image_id is '5.jpg', a whole number"),
+        ([row(image_id=2.5)], "row 0: image_id is 2.5; a whole number or a file name is exp"),
+        ([{k: v for k, v in row().items() if k != "image_id"}], "row 0: image_id is None"),
     ],
 )
 def test_a_broken_detection_is_named(tmp_path, rows, message):

@@ -49,13 +49,9 @@ def zeros(module, height, width):
 
 def filled(module, height, width):
     """Return variables made by the rule; an initialisation would compile for seconds."""
-
-    def fill(path, leaf):
-        names = [entry.key for entry in path]
-        key = ".".join([*names[1:-1], weights.LEAVES[names[-1]]])
-        return jnp.asarray(rule(key, leaf.shape))
-
-    return jax.tree_util.tree_map_with_path(fill, zeros(module, height, width))
+    empty, names = zeros(module, height, width), weights.alphapose_name
+    named = {key: rule(key, one.shape) for key, one in weights.to_torch(empty, names).items()}
+    return weights.from_torch(named, empty, names)[0]
 
 
 def parameters(module, height, width):

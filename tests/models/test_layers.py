@@ -149,3 +149,10 @@ def test_bfloat16_is_for_arithmetic_only():
     assert y.dtype == jnp.bfloat16
     leaves = jax.tree.leaves((variables, updated))
     assert all(leaf.dtype == jnp.float32 for leaf in leaves)
+
+
+def test_unshuffling_undoes_shuffling():
+    x = jnp.arange(2 * 4 * 6 * 12.0).reshape(2, 4, 6, 12)
+    folded = layers.pixel_unshuffle(layers.pixel_shuffle(x, 2), 2)
+    np.testing.assert_array_equal(folded, x)
+    assert layers.pixel_unshuffle(x, 2).shape == (2, 2, 3, 48)

@@ -27,10 +27,46 @@ def test_every_stage_reaches_the_heatmaps():
         return (heatmaps**2).sum()
 
     gradient = jax.jit(jax.grad(total))(variables["params"])
-    for name in ("lateral1", "lateral2", "lateral3", "smooth1_0", "smooth2_0"):
+    for name in ("lateral1", "lateral2", "lateral3", "block0_0", "block0_1"):
         assert any(leaf.any() for leaf in jax.tree.leaves(gradient[name])), name
 
 
-def test_coarse_maps_are_smoothed_as_often_as_asked():
-    names = golden.zeros(PyramidPose(2, width=4, smoothings=2), 32, 32)["params"]
-    assert {"smooth1_0", "smooth1_1", "smooth2_0", "smooth2_1"} <= names.keys()
+def test_the_head_has_as_many_blocks_as_asked():
+    names = golden.zeros(PyramidPose(2, width=4, blocks=2), 32, 32)["params"]
+    assert {"block0_0", "block0_1", "block1_0", "block1_1"} <= names.keys()
+    assert "block2_0" not in names
+
+
+def test_a_heatmap_pixel_looks_at_its_own_place():
+    """Were pixels folded and unfolded in different orders, the impulse would be elsewhere."""
+    module = PyramidPose(1, stages=2, width=4, normalise="none")
+    variables = golden.filled(module, 64, 64)
+    image = jax.random.uniform(jax.random.key(0), (1, 64, 64, 3))
+
+    def value(image, row, column):
+        return module.apply(variables, image, train=False)[0, 0, row, column, 0]
+
+    gradient = jax.jit(jax.grad(value))
+    rows, columns = (jnp.abs(gradient(image, 4, 11)[0]).sum((axis, 2)) for axis in (1, 0))
+    pixels = jnp.arange(64) + 0.5
+    assert abs((rows * pixels).sum() / rows.sum() - 18) < 6
+    assert abs((columns * pixels).sum() / columns.sum() - 46) < 6
+
+
+def test_stored_statistics_stay_while_weights_learn():
+    module = PyramidPose(1, stages=2, width=4, stored_statistics=True)
+    variables = golden.filled(module, 32, 32)
+    images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
+
+    def total(params):
+        heatmaps, updated = module.apply(
+            {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+        )
+        return (heatmaps**2).sum(), updated["batch_stats"]
+
+    gradient, statistics = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
+    before, after = variables["batch_stats"], statistics
+    same = jax.tree.map(jnp.array_equal, before["trunk"], after["trunk"])
+    assert all(jax.tree.leaves(same))
+    assert not jnp.array_equal(before["lateral_bn1"]["mean"], after["lateral_bn1"]["mean"])
+    assert gradient["trunk"]["conv1"]["kernel"].any()

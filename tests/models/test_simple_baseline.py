@@ -28,11 +28,10 @@ def test_input_is_standardised_inside():
     images = jnp.full((1, 32, 32, 3), 0.5)
     plain = SimpleBaseline(2, depth=18, width=8, normalise="none")
     variables = golden.filled(plain, 32, 32)
-    inside = plain.clone(normalise="imagenet")
-    plain, inside = (
-        jax.jit(lambda x, m=m: m.apply(variables, x, train=False)) for m in (plain, inside)
-    )
     by_hand = (0.5 - jnp.asarray([0.485, 0.456, 0.406])) / jnp.asarray([0.229, 0.224, 0.225])
-    by_hand = jnp.broadcast_to(by_hand, images.shape)
-    np.testing.assert_allclose(inside(images), plain(by_hand), rtol=1e-4, atol=1e-4)
-    assert jnp.abs(inside(images) - plain(images)).max() > 0.1
+    by_hand = jnp.broadcast_to(by_hand[None, None, None], images.shape)
+    run = jax.jit(lambda v, x: plain.apply(v, x, train=False))
+    inside = plain.clone(normalise="imagenet")
+    standardised = jax.jit(lambda v, x: inside.apply(v, x, train=False))(variables, images)
+    np.testing.assert_allclose(standardised, run(variables, by_hand), rtol=1e-4, atol=1e-4)
+    assert jnp.abs(standardised - run(variables, images)).max() > 0.01

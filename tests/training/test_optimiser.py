@@ -97,3 +97,14 @@ def test_weight_decay_leaves_what_is_frozen_alone():
     np.testing.assert_array_equal(updates["conv1"]["kernel"], 0.0)
     np.testing.assert_array_equal(updates["layer1_0"]["conv1"]["kernel"], 0.0)
     np.testing.assert_allclose(updates["layer2_0"]["kernel"], -0.1, rtol=1e-6)
+
+
+def test_the_trunk_learns_at_its_own_rate():
+    gradient = {
+        "trunk": {"conv1": {"kernel": jnp.ones((2, 2))}},
+        "final_layer": {"bias": jnp.ones(2)},
+    }
+    settings = config(learning_rate=1.0, schedule="constant", warmup_steps=0, trunk_rate=0.25)
+    updates = first_update(settings, gradient)
+    np.testing.assert_allclose(updates["trunk"]["conv1"]["kernel"], -0.25, rtol=1e-5)
+    np.testing.assert_allclose(updates["final_layer"]["bias"], -1.0, rtol=1e-5)

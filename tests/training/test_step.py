@@ -65,16 +65,18 @@ def test_the_loss_falls_on_one_batch(run):
 
 def test_the_average_follows_its_recurrence(run):
     update, state, _ = run
-    expected = state.params
+    expected = {"params": state.params, "batch_stats": state.batch_stats}
     for step in range(3):
         state, _ = update(state, a_batch(step))
         share = min(0.9, (1 + step) / (10 + step))
         expected = jax.tree.map(
-            lambda old, new, share=share: share * old + (1 - share) * new, expected, state.params
+            lambda old, new, share=share: share * old + (1 - share) * new,
+            expected,
+            {"params": state.params, "batch_stats": state.batch_stats},
         )
     for got, wanted in zip(jax.tree.leaves(state.average), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
-    assert state.evaluated["params"] is state.average
+    assert state.evaluated is state.average
 
 
 def test_the_metrics_are_of_this_step(run):
