@@ -26,7 +26,7 @@ config = Config(
         validation_annotations="annotations/person_keypoints_val.json",
         validation_images="val",
     ),
-    augment=AugmentConfig(scale=0.3, shift=0.04, turn_degrees=30.0, gain=0.2, contrast=0.2),
+    augment=AugmentConfig(scale=0.25, shift=0.04, turn_degrees=20.0, gain=0.2, contrast=0.1),
     model=ModelConfig(
         family="pyramid",
         depth=18,
@@ -38,7 +38,14 @@ config = Config(
         trunk_weights=str(example_data() / "weights/resnet18_imagenet_layers1to3.npz"),
     ),
     optimiser=OptimiserConfig(
-        learning_rate=2e-3, trunk_rate=0.25, weight_decay=0.01, clip_norm=5.0, ema=0.995
+        learning_rate=2e-3, trunk_rate=0.25, weight_decay=0.01, clip_norm=5.0, ema=0.998
     ),
-    train=TrainConfig(steps=15000, batch_size=16, loss="cross_entropy", sigma=1.5),
+    train=TrainConfig(
+        steps=10000,
+        batch_size=16,
+        loss="cross_entropy",
+        sigma=1.5,
+        evaluate_every=2500,
+        checkpoint_every=500,
+    ),
 )
