@@ -55,6 +55,8 @@ class Eval:
     """Average with the mirrored crop (default: as trained)."""
     decode: Literal["argmax", "taylor", "expectation"] | None = None
     """From heat-map to joint (default: as trained)."""
+    blur: float | None = None
+    """taylor: smooth the heat-maps by this many pixels first (default: as trained)."""
     data_root: str | None = None
     """Where the data is, if not where it was at training."""
     out: str | None = None
@@ -74,6 +76,7 @@ class Eval:
             box_threshold=self.box_threshold,
             flip=old.flip if self.flip is None else self.flip == "on",
             decode=self.decode or old.decode,
+            blur=old.blur if self.blur is None else self.blur,
         )
         data = model.config.data
         if self.data_root is not None:

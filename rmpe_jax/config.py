@@ -149,6 +149,8 @@ class EvaluationConfig:
     """Average with the mirrored crop."""
     decode: Literal["argmax", "taylor", "expectation"] = "taylor"
     """argmax: peak and quarter step. taylor: sub-pixel step (DARK). expectation: mean."""
+    blur: float = 0.0
+    """taylor: maps are first smoothed by a Gaussian of this many heat-map pixels."""
     boxes: str | None = None
     """COCO-format detections to use as boxes; without it, the annotated boxes."""
     box_threshold: float = 0.0

@@ -5,6 +5,7 @@ the bottom and right into a canvas of one of a few sizes, and the people are pad
 few counts, so that a new image size compiles nothing new.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from rmpe_jax.checkpoint import load_model
-from rmpe_jax.config import Config, from_dict
+from rmpe_jax.config import Config, EvaluationConfig, from_dict
 from rmpe_jax.data.augment import crop_theta
 from rmpe_jax.geometry import affine, boxes, heatmaps, sampler
 from rmpe_jax.models.build import build
@@ -28,12 +29,6 @@ from rmpe_jax.skeletons import COCO17, Skeleton
 CANVAS_SIDES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 PERSON_COUNTS = (1, 2, 4, 8, 16, 32)  # beyond: multiples of the last
 CONFIDENT = 0.2  # joints at most this sure do not speak for a person's score (HRNet, mmpose)
-
-DECODERS = {
-    "argmax": heatmaps.decode_argmax,
-    "taylor": heatmaps.decode_taylor,
-    "expectation": heatmaps.decode_expectation,
-}
 
 
 def person_score(
@@ -82,7 +77,7 @@ def poses_on_canvas(
     if config.evaluation.flip:
         mirrored = heatmaps_of(crops[:, :, ::-1])
         maps = jax.vmap(partial(heatmaps.merge_flip, flip_order=flip_order))(maps, mirrored)
-    joints_crop, peak = jax.vmap(DECODERS[config.evaluation.decode])(maps)
+    joints_crop, peak = jax.vmap(_decoder(config.evaluation))(maps)
     joints_image = jax.vmap(affine.apply)(theta_crop, joints_crop)
     confidence = jnp.clip(peak, 0.0, 1.0)
     return Poses(
@@ -207,6 +202,14 @@ def to_records(poses: Poses, image_id: int | str) -> list[dict[str, Any]]:
             }
         )
     return records
+
+
+def _decoder(settings: EvaluationConfig) -> Callable[[Array], tuple[Array, Array]]:
+    return {
+        "argmax": heatmaps.decode_argmax,
+        "taylor": partial(heatmaps.decode_taylor, blur=settings.blur),
+        "expectation": heatmaps.decode_expectation,
+    }[settings.decode]
 
 
 def _canvas_side(length: int) -> int:

@@ -188,7 +188,8 @@ def _gather(
     pixel: Int16[np.ndarray, "height width 2"],
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the image's pixels at (column, row); black outside."""
-    return cv2.remap(image, pixel, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    nothing = np.empty(0)  # the map is whole numbers: there are no shares to interpolate by
+    return cv2.remap(image, pixel, nothing, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
 
 def _between(
@@ -204,4 +205,4 @@ def _between(
 
 
 def _inside(points: Float[np.ndarray, "k 2"]) -> Bool[np.ndarray, " k"]:
-    return (np.abs(points) <= 1).all(axis=-1)
+    return np.asarray((np.abs(points) <= 1).all(axis=-1))

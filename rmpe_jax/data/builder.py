@@ -86,5 +86,5 @@ def photograph(record: dict[str, Any]) -> Photograph:
         jpeg=record["image"],
         height=int(record["height"]),
         width=int(record["width"]),
-        persons=Persons(*(record[name] for name in Persons._fields)),
+        persons=Persons(**{name: record[name] for name in Persons._fields}),
     )

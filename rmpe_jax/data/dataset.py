@@ -195,7 +195,7 @@ def _write(config: DataConfig, split: Split, folder: Path, fingerprint: str) -> 
         builder.write(str(folder), split, len(COCO17.joints), watched())
     if skipped:
         console.print(f"{len(skipped)} of {total} images could not be read and were skipped")
-    np.savez(folder / INDEX, **_index_arrays(rows))
+    np.savez(folder / INDEX, allow_pickle=False, **_index_arrays(rows))
     summary = {"fingerprint": fingerprint, "skipped": len(skipped)}
     (folder / SUMMARY).write_text(json.dumps(summary | {"reasons": [str(e) for e in skipped]}))
 

@@ -9,7 +9,7 @@ Crop points are in [-1, 1].
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -112,20 +112,23 @@ def training_batches(
         generator = np.random.default_rng([seed, epoch, index])
         row, person = source.person_index[index]
         image, image_id, persons = photographs[int(row)]
-        size = image.shape[:2]
+        image_height, image_width, _ = image.shape
         joints_px = persons.joints_px[person]
         theta, flip = augment.draw_theta(
             generator,
             persons.boxes_px[person],
             joints_px,
-            *size,
+            image_height,
+            image_width,
             skeleton,
             config,
             height=height,
             width=width,
         )
         crop = augment.vary_colour(generator, augment.crop(image, theta, height, width), config)
-        joints, weight = augment.joints_in_crop(joints_px, theta, *size, skeleton, flip=flip)
+        joints, weight = augment.joints_in_crop(
+            joints_px, theta, image_height, image_width, skeleton, flip=flip
+        )
         return _row(crop, joints, weight, theta, image_id, int(persons.person_id[person]))
 
     cv2.setNumThreads(0)  # the threads are ours: OpenCV's own would fight them for the cores
@@ -164,13 +167,18 @@ def validation_batches(
             return _row(black, *nothing, NOBODY, NOBODY)
         row, person = source.person_index[number]
         image, image_id, persons = photographs[int(row)]
-        size = image.shape[:2]
+        image_height, image_width, _ = image.shape
         theta = augment.crop_theta(
-            persons.boxes_px[person], *size, height=height, width=width, extend=config.extend
+            persons.boxes_px[person],
+            image_height,
+            image_width,
+            height=height,
+            width=width,
+            extend=config.extend,
         )
         crop = augment.crop(image, theta, height, width)
         joints, weight = augment.joints_in_crop(
-            persons.joints_px[person], theta, *size, skeleton, flip=False
+            persons.joints_px[person], theta, image_height, image_width, skeleton, flip=False
         )
         return _row(crop, joints, weight, theta, image_id, int(persons.person_id[person]))
 
@@ -222,5 +230,5 @@ def _row(
     )
 
 
-def _stack(rows: list[Batch]) -> Batch:
+def _stack(rows: Sequence[Batch]) -> Batch:
     return Batch(*(np.stack(values) for values in zip(*rows, strict=True)))

@@ -81,19 +81,19 @@ def paint_person(
     order += [((depth["neck"] + depth["pelvis"]) / 2, "torso")]
     order += [(depth["skull"] + HEAD_NEARER, "head")]
     for _, what in sorted(order, key=lambda pair: pair[0]):
-        part = what if isinstance(what, str) else what.part
+        part = what.part if isinstance(what, Limb) else what
         owner = person * len(PARTS) + PARTS.index(part)
-        if what == "torso":
-            synthetic_paint.torso(canvas, owner, flat, figure, look, scale=scale, light=light)
-        elif what == "head":
-            synthetic_paint.head(
-                canvas, owner, flat["skull"], figure, look, scale=scale, light=light
-            )
-        else:
+        if isinstance(what, Limb):
             ends = np.stack([flat[what.start], flat[what.end]])
             radii = np.array(what.radii) * scale * look.stout
             cloth = getattr(look, what.cloth)
             synthetic_paint.limb(canvas, owner, ends, radii, cloth, scale=scale, light=light)
+        elif what == "torso":
+            synthetic_paint.torso(canvas, owner, flat, figure, look, scale=scale, light=light)
+        else:
+            synthetic_paint.head(
+                canvas, owner, flat["skull"], figure, look, scale=scale, light=light
+            )
 
 
 def seen(

@@ -5,7 +5,7 @@ y down, z towards the viewer, the pelvis at 0. Body frame: x to the person's lef
 forward. Pairs are (left, right); angles are radians.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -126,11 +126,12 @@ def draw_pose(generator: np.random.Generator) -> Pose:
     if activity in ("standing", "walking") and generator.random() < 0.3:
         angle["shoulder_abduction"][generator.integers(2)] = generator.uniform(60, 165)
     middle, spread = VIEWS[str(generator.choice(list(VIEWS), p=VIEW_SHARES))]
-    lean = DEGREE * angle["lean"][0]
+    angles: dict[str, Any] = {name: DEGREE * values for name, values in angle.items()}
+    angles["lean"] = float(angles["lean"][0])
     lying = generator.random() < LYING_SHARE
     tilt, head_yaw, head_pitch, pitch, roll = DEGREE * generator.uniform(*TRUNK)
     return Pose(
-        **{name: DEGREE * values for name, values in angle.items()} | {"lean": lean},
+        **angles,
         tilt=tilt,
         head_yaw=head_yaw,
         head_pitch=head_pitch,

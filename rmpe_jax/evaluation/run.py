@@ -48,6 +48,7 @@ def evaluate(model: PoseModel, source: PhotographSource) -> tuple[dict[str, Any]
         "box_threshold": settings.box_threshold,
         "flip": settings.flip,
         "decode": settings.decode,
+        "blur": settings.blur,
         "nms": "none",
         "data_fingerprint": source.fingerprint,
         "step": model.meta.get("step"),

@@ -15,6 +15,7 @@ matrix product is rounded to TF32 or bfloat16 on accelerators, which would move 
 """
 
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -22,7 +23,10 @@ from jaxtyping import Float, Shaped
 
 from rmpe_jax.records import Array
 
-Scalar = float | int | np.generic | Shaped[Array, ""]
+if TYPE_CHECKING:
+    Scalar = Any
+else:
+    Scalar = float | int | np.generic | Shaped[Array, ""]
 
 
 def namespace(*arrays: Array) -> ModuleType:

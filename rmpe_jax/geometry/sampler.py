@@ -4,6 +4,9 @@ Points are (x, y) in [-1, 1]: -1 and 1 are the outer edges of the image, so pixe
 a pixel inside. Functions take one image; use `jax.vmap` for many.
 """
 
+import functools
+import operator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -58,8 +61,9 @@ def pull(
 def _sample(
     image: Float[JaxArray, "h w c"], points: Float[JaxArray, "oh ow 2"]
 ) -> Float[JaxArray, "oh ow c"]:
-    corners = _corners(image.shape, points)
-    return sum(corner.weight[..., None] * _read(image, corner) for corner in corners)
+    height, width, _ = image.shape
+    corners = _corners(height, width, points)
+    return _total(corner.weight[..., None] * _read(image, corner) for corner in corners)
 
 
 def _sample_forward(
@@ -78,7 +82,7 @@ def _sample_backward(
     """
     image, points = residuals
     height, width, channels = image.shape
-    corners = _corners(image.shape, points)
+    corners = _corners(height, width, points)
 
     pixel = jnp.stack([corner.pixel for corner in corners])
     weight = jnp.stack([corner.weight for corner in corners])
@@ -86,8 +90,8 @@ def _sample_backward(
     d_image = d_image.at[pixel].add(weight[..., None] * upstream[None], mode="promise_in_bounds")
 
     along = [(_read(image, corner) * upstream).sum(axis=-1) for corner in corners]
-    d_x = sum(corner.slope_x * value for corner, value in zip(corners, along, strict=True))
-    d_y = sum(corner.slope_y * value for corner, value in zip(corners, along, strict=True))
+    d_x = _total(corner.slope_x * value for corner, value in zip(corners, along, strict=True))
+    d_y = _total(corner.slope_y * value for corner, value in zip(corners, along, strict=True))
     d_points = jnp.stack([d_x * (width / 2), d_y * (height / 2)], axis=-1)
     return d_image.reshape(image.shape), d_points
 
@@ -107,13 +111,12 @@ class _Corner(NamedTuple):
     slope_y: Float[JaxArray, "oh ow"]
 
 
-def _corners(shape: tuple[int, int, int], points: Float[JaxArray, "oh ow 2"]) -> list[_Corner]:
+def _corners(height: int, width: int, points: Float[JaxArray, "oh ow 2"]) -> list[_Corner]:
     """Return the four corners of each point.
 
     They are floor(x) and floor(x) + 1, never ceil(x): at a pixel centre floor and ceil meet, and
     the gradient would vanish just where theta is the identity.
     """
-    height, width, _ = shape
     # Points far outside read zero wherever they are; clipped, they cannot overflow the integers.
     x = jnp.clip((points[..., 0] + 1) * (width / 2) - 0.5, -2, width + 1)
     y = jnp.clip((points[..., 1] + 1) * (height / 2) - 0.5, -2, height + 1)
@@ -133,3 +136,7 @@ def _corners(shape: tuple[int, int, int], points: Float[JaxArray, "oh ow 2"]) ->
 def _read(image: Float[JaxArray, "h w c"], corner: _Corner) -> Float[JaxArray, "oh ow c"]:
     """Return each point's pixel; read one corner at a time, XLA fuses it with what follows."""
     return image.reshape(-1, image.shape[-1]).at[corner.pixel].get(mode="promise_in_bounds")
+
+
+def _total(parts: Iterable[JaxArray]) -> JaxArray:
+    return functools.reduce(operator.add, parts)

@@ -5,6 +5,7 @@ float32, `dtype` is the type of the arithmetic. Everything is plain operations o
 vmap and gradients of any order work.
 """
 
+import functools
 from typing import Literal
 
 import jax
@@ -125,14 +126,13 @@ def max_pool(
     height, width = ((side + 2 * padding - size) // stride + 1 for side in x.shape[1:3])
     sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     x = jnp.pad(x, sides, constant_values=-jnp.inf)
-    largest = None
+    taps = []
     for row in range(size):
         for column in range(size):
             rows = slice(row, row + (height - 1) * stride + 1, stride)
             columns = slice(column, column + (width - 1) * stride + 1, stride)
-            tap = x[:, rows, columns]
-            largest = tap if largest is None else jnp.where(tap > largest, tap, largest)
-    return largest
+            taps.append(x[:, rows, columns])
+    return functools.reduce(lambda largest, tap: jnp.where(tap > largest, tap, largest), taps)
 
 
 def pixel_shuffle(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b oh ow oc"]:

@@ -8,9 +8,8 @@ path of a leaf of ours, without its collection, to PyTorch's key, or None where 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -95,7 +94,8 @@ def from_torch(
     named: Mapping[str, np.ndarray], variables: Variables, names: Naming
 ) -> tuple[Variables, LoadReport]:
     """Return `variables` with every weight that `named` has for it, and what became of each."""
-    leaves, used, misfits, missing = flatten_dict(variables), [], {}, []
+    leaves: dict[tuple[str, ...], Any] = dict(flatten_dict(variables))
+    used, misfits, missing = [], {}, []
     for path, leaf in leaves.items():
         name = names(path[1:])
         if name is None or name not in named:
@@ -187,7 +187,7 @@ def _trunk_prefix(named: Mapping[str, np.ndarray]) -> str:
 
 def _float32(array: np.ndarray) -> np.ndarray:
     """Return floats of any width as float32, other types as they are."""
-    return array.astype(np.float32) if jax.dtypes.issubdtype(array.dtype, np.floating) else array
+    return array.astype(np.float32) if jnp.issubdtype(array.dtype, np.floating) else array
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

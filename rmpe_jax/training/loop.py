@@ -41,6 +41,7 @@ from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.step import TrainState, start, train_step
 
 SHEET_PHOTOGRAPHS = 12
+SECONDS_BETWEEN_LINES = 20  # where the output is a file and a progress bar would not show
 
 
 class NonFiniteLossError(RuntimeError):
@@ -118,7 +119,7 @@ def train(config: Config) -> dict[str, Any]:
         _stop_requests() as stop_requested,
     ):
         bar = progress.add_task("Training", total=config.train.steps, completed=first, loss="-")
-        last_save = last_log = time.perf_counter()
+        last_save = last_log = last_line = time.perf_counter()
         waiting: tuple[Batch, dict[str, jax.Array]] | None = None
         for step in range(first + 1, config.train.steps + 1):
             batch = next(batches)
@@ -137,6 +138,14 @@ def train(config: Config) -> dict[str, Any]:
                 last_log = now
                 writer.write(step, values)
                 progress.update(bar, loss=f"{values['loss']:.5f}")
+                if not console.is_terminal and now - last_line > SECONDS_BETWEEN_LINES:
+                    last_line = now
+                    left = (config.train.steps - step) * config.train.batch_size
+                    console.print(
+                        f"step {step} of {config.train.steps}, loss {values['loss']:.5f}, "
+                        f"{values['crops_per_second']:.0f} crops/s, "
+                        f"{left / values['crops_per_second'] / 60:.0f} min left"
+                    )
             progress.update(bar, completed=step)
             due = time.perf_counter() - last_save > config.train.checkpoint_seconds
             last = step == config.train.steps
