@@ -75,7 +75,8 @@ def open_split(folder: str, split: str) -> Any:
     """Return the records of a written split: a sequence of dictionaries, images still encoded."""
     path = Path(folder) / Photographs.name / str(Photographs.VERSION)
     builder = tfds.builder_from_directory(path)
-    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    encoded: Any = tfds.decode.SkipDecoding()
+    return builder.as_data_source(split, decoders={"image": encoded})
 
 
 def photograph(record: dict[str, Any]) -> Photograph:
