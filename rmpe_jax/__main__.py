@@ -4,6 +4,8 @@ Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 """
 
 import json
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,13 +31,14 @@ class Train:
     def run(self, overrides: Sequence[str] = ()) -> None:
         """Train with the file's settings, changed by the overrides."""
         base = configs.load(self.config)
-        config = tyro.cli(
+        chosen = tyro.cli(
             Config,
             default=base,
             args=overrides,
             prog=f"rmpe train {self.config}",
             config=(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands),
         )
+        config = configs.checked(chosen)
         from rmpe_jax.training.loop import train
 
         train(config)
@@ -57,7 +60,7 @@ class Eval:
     """From heat-map to joint (default: as trained)."""
     blur: float | None = None
     """taylor: smooth the heat-maps by this many pixels first (default: as trained)."""
-    data_root: str | None = None
+    data_root: Annotated[str | None, tyro.conf.arg(name="data.root")] = None
     """Where the data is, if not where it was at training."""
     out: str | None = None
     """Folder for result.json and records.json (default: eval/ in the work directory)."""
@@ -148,15 +151,23 @@ def main() -> None:
         command = tyro.cli(Command, args=arguments, prog="rmpe", description=ABOUT)
         _keep_compiled()
         command.run()
-    except (ValueError, OSError) as error:
-        sys.exit(f"rmpe: {error}")
+    except (ValueError, ArithmeticError, OSError) as error:
+        if os.environ.get("RMPE_DEBUG"):
+            raise
+        sys.exit(f"rmpe: {error}\n(RMPE_DEBUG=1 rmpe ... shows where this came from)")
 
 
 def _keep_compiled() -> None:
-    """Keep compiled programs on disk, so that a second start of the same run is quick."""
+    """Keep compiled programs on disk, so that a second start of the same run is quick.
+
+    In a folder of this machine's own: programs made for one processor may not run on another that
+    shares the home directory. A user's JAX_COMPILATION_CACHE_DIR goes first.
+    """
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(Path(CACHE).expanduser()))
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(Path(CACHE).expanduser() / platform.node()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

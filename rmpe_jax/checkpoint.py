@@ -1,12 +1,15 @@
 """Checkpoints: one atomic folder a step, checked when it is read.
 
 Orbax writes and commits; this module adds what Orbax lacks: a checksum of every array, verified
-after restoring (flipped bytes load silently otherwise), and messages that name the parameter.
-A checkpoint holds three items: `state` (everything training needs to go on), `model` (the
-variables that evaluation uses) and `meta` (JSON: configuration, data position, checksums).
+after restoring (flipped bytes load silently otherwise), the way back to the newest step that is
+whole, and messages that name the parameter. A checkpoint holds three items: `state` (everything
+training needs to go on), `model` (the variables that evaluation uses) and `meta` (JSON:
+configuration, data position, checksums).
 """
 
+import shutil
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +26,27 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, or belongs to another network."""
 
 
+class DamagedError(CheckpointError):
+    """A checkpoint cannot be read back as it was written."""
+
+
 class Checkpoints:
     """The checkpoints below one folder."""
 
-    def __init__(self, folder: Path, *, keep: int | None = None) -> None:
-        """Open `folder` (made when first written to); the newest `keep` are kept (None: all)."""
+    def __init__(self, folder: Path, *, keep: int | None = None, read_only: bool = False) -> None:
+        """Open `folder`; the newest `keep` steps are kept (None: all).
+
+        `read_only` leaves everything as it is, also what a run is writing at this moment.
+        """
         self.folder = folder.absolute()
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, cleanup_tmp_directories=True, step_prefix=None
-        )
         self.manager = ocp.CheckpointManager(
             self.folder,
-            options=options,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=None if read_only else keep,
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
+            ),
             item_handlers={
                 "state": ocp.StandardCheckpointHandler(),
                 "model": ocp.StandardCheckpointHandler(),
@@ -64,44 +76,82 @@ class Checkpoints:
 
     def meta(self, step: int) -> dict[str, Any]:
         """Return what was saved beside the arrays."""
-        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        return self.manager.restore(step, args=args)["meta"]
+        return self._read(step, "meta", ocp.args.JsonRestore())
 
     def restore(self, step: int, item: str, template: PyTree) -> PyTree:
         """Return `item` of `step`, shaped and placed as `template`; checksums are verified."""
         arrays = self.meta(step)["arrays"][item]
         compare(arrays, describe_shapes(template), where=f"{self.folder}, step {step}")
-        abstract = jax.tree.map(_abstract, template)
-        args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
-        restored = self.manager.restore(step, args=args)[item]
-        verify(arrays, describe(restored), where=f"{self.folder}, step {step}")
+        restored = self._read(
+            step, item, ocp.args.StandardRestore(jax.tree.map(_abstract, template))
+        )
+        damaged = different(arrays, describe(restored))
+        if damaged:
+            raise self._damage(
+                step, f"{len(damaged)} arrays are not what was saved, the first is {damaged[0]}"
+            )
         return restored
+
+    def newest(
+        self, item: str, template_of: Callable[[dict[str, Any]], PyTree]
+    ) -> tuple[PyTree, dict[str, Any], list[DamagedError]]:
+        """Return (item, meta, what was passed over) of the newest step that is whole.
+
+        `template_of` makes the template from a step's meta. Raises CheckpointError when there is
+        no step, when none is whole, and at once when a step belongs to another network.
+        """
+        damages: list[DamagedError] = []
+        for step in reversed(self.steps()):
+            try:
+                meta = self.meta(step)
+                return self.restore(step, item, template_of(meta)), meta, damages
+            except DamagedError as damage:
+                damages.append(damage)
+        told = "; ".join(map(str, damages)) or "there is none"
+        raise CheckpointError(f"no checkpoint in {self.folder} can be read: {told}")
+
+    def delete(self, step: int) -> None:
+        """Remove the folder of a step, whatever is in it."""
+        shutil.rmtree(self.folder / str(step))
+        self.manager.reload()
 
     def close(self) -> None:
         """Wait until everything is on disk."""
         self.manager.wait_until_finished()
         self.manager.close()
 
+    def _read(self, step: int, item: str, how: Any) -> Any:
+        try:
+            return self.manager.restore(step, args=ocp.args.Composite(**{item: how}))[item]
+        # Orbax and its storage raise many kinds for a file that is cut, changed or missing.
+        except Exception as error:
+            reason = f"{item} cannot be read ({type(error).__name__}: {str(error)[:200]})"
+            raise self._damage(step, reason) from error
 
-def load_model(folder: Path, build_template: Any) -> tuple[Variables, dict[str, Any]]:
-    """Return (variables, meta) of the newest checkpoint below `folder`.
+    def _damage(self, step: int, reason: str) -> DamagedError:
+        return DamagedError(f"the checkpoint {self.folder / str(step)} is damaged: {reason}")
 
-    `folder` is a run's work directory or its `checkpoints` folder; `build_template` makes the
-    variables' shapes from the saved configuration (a dict).
+
+def load_model(
+    folder: Path, template_of: Callable[[dict[str, Any]], Variables]
+) -> tuple[Variables, dict[str, Any], list[DamagedError]]:
+    """Return (variables, meta, what was passed over) of the newest whole checkpoint of a run.
+
+    `folder` is a run's work directory or its `checkpoints` folder, and nothing in it is changed;
+    `template_of` makes the variables' shapes from a checkpoint's meta.
     """
     nested = folder / "checkpoints"
     place = nested if nested.is_dir() else folder
-    if not place.is_dir() or not any(child.name.isdigit() for child in place.iterdir()):
+    if not place.is_dir() or not any(child.name.isdecimal() for child in place.iterdir()):
         raise CheckpointError(
             f"{folder} holds no checkpoint; give the work directory of a run "
             "(it has a folder `checkpoints`), for example runs/synthetic"
         )
-    checkpoints = Checkpoints(place)
-    step = checkpoints.steps()[-1]
-    meta = checkpoints.meta(step)
-    variables = checkpoints.restore(step, "model", build_template(meta["config"]))
-    checkpoints.close()
-    return variables, meta
+    checkpoints = Checkpoints(place, read_only=True)
+    try:
+        return checkpoints.newest("model", template_of)
+    finally:
+        checkpoints.close()
 
 
 def describe(tree: PyTree) -> dict[str, dict[str, Any]]:
@@ -136,14 +186,9 @@ def compare(saved: dict[str, Any], wanted: dict[str, Any], *, where: str) -> Non
         )
 
 
-def verify(saved: dict[str, Any], restored: dict[str, Any], *, where: str) -> None:
-    """Raise CheckpointError naming the arrays whose bytes are not those that were saved."""
-    damaged = [path for path in saved if saved[path]["crc32"] != restored[path]["crc32"]]
-    if damaged:
-        raise CheckpointError(
-            f"the checkpoint ({where}) is damaged: {len(damaged)} arrays are not what was "
-            f"saved, the first is {damaged[0]}. Delete this step's folder; an earlier one is used."
-        )
+def different(saved: dict[str, Any], restored: dict[str, Any]) -> list[str]:
+    """Return the paths of the arrays whose bytes are not those that were saved."""
+    return [path for path in saved if saved[path]["crc32"] != restored[path]["crc32"]]
 
 
 def _leaves(tree: PyTree) -> list[tuple[str, Any]]:

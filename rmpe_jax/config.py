@@ -7,11 +7,32 @@ line changes one value of it. This module imports nothing heavy, so that `rmpe -
 import dataclasses
 import os
 import runpy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 Settings = TypeVar("Settings")
+
+# The least value of settings for which less would fail late or mean nothing.
+LOWEST = {
+    "data.threads": 1,
+    "train.steps": 1,
+    "train.batch_size": 1,
+    "train.log_every": 1,
+    "train.checkpoint_every": 1,
+    "train.keep": 1,
+    "train.evaluate_every": 0,
+    "train.sigma": 1e-3,
+    "augment.extend": 0.0,
+    "augment.scale": 0.0,
+    "augment.turn_degrees": 0.0,
+    "optimiser.learning_rate": 0.0,
+    "optimiser.clip_norm": 0.0,
+    "optimiser.weight_decay": 0.0,
+    "optimiser.warmup_steps": 0,
+    "evaluation.blur": 0.0,
+}
 
 
 def example_data() -> Path:
@@ -172,19 +193,40 @@ class Config:
 
 
 def load(path: str) -> Config:
-    """Return the `config` of a Python file, or raise ValueError saying what to type."""
+    """Return the checked `config` of a Python file, or raise ValueError saying what to type."""
     if not Path(path).is_file():
         known = sorted(str(file) for file in Path("configs").glob("*.py"))
         raise ValueError(
             f"no configuration file {path!r}; give a Python file with a value `config`"
             + (f", here for example: {', '.join(known)}" if known else "")
         )
-    config = runpy.run_path(path).get("config")
+    try:
+        config = runpy.run_path(path).get("config")
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}{_known_settings(str(error))}") from error
     if not isinstance(config, Config):
         raise ValueError(
             f"{path} sets no `config` of type rmpe_jax.config.Config "
             f"(found {type(config).__name__})"
         )
+    return checked(from_dict(Config, to_dict(config)))
+
+
+def checked(config: Config) -> Config:
+    """Return the settings if every value is allowed; else raise ValueError naming the first."""
+    for name, value, hint in _values(config, ""):
+        allowed = get_args(hint) if get_origin(hint) is Literal else None
+        if allowed is not None and value not in allowed:
+            raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
+        if hint in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name} is {value!r}; a number is expected")
+        if hint is int and not isinstance(value, int):
+            raise ValueError(f"{name} is {value!r}; a whole number is expected")
+        lowest = LOWEST.get(name)
+        if lowest is not None and not value >= lowest:
+            raise ValueError(f"{name} is {value!r}; at least {lowest} is allowed")
+    if not 0 <= config.optimiser.ema < 1:
+        raise ValueError(f"optimiser.ema is {config.optimiser.ema!r}; 0 (none) to below 1")
     return config
 
 
@@ -210,3 +252,24 @@ def from_dict(kind: type[Settings], values: dict[str, Any]) -> Settings:
         else:
             made[name] = tuple(value) if isinstance(value, list) else value
     return kind(**made)
+
+
+def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted name, value, type) of every setting."""
+    hints = get_type_hints(type(settings))
+    for entry in dataclasses.fields(settings):
+        value = getattr(settings, entry.name)
+        if dataclasses.is_dataclass(value):
+            yield from _values(value, f"{prefix}{entry.name}.")
+        else:
+            yield f"{prefix}{entry.name}", value, hints[entry.name]
+
+
+def _known_settings(message: str) -> str:
+    """Return what the group of settings that a TypeError speaks of has, or nothing."""
+    groups = (Config, *(type(value) for value in vars(Config()).values()))
+    for group in groups:
+        if message.startswith(f"{group.__name__}."):
+            names = [entry.name for entry in dataclasses.fields(group) if entry.init]
+            return f"; {group.__name__} has {', '.join(names)}"
+    return ""

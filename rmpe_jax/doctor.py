@@ -43,7 +43,7 @@ def report() -> tuple[list[str], list[str]]:
 def _devices(facts: list[str], advice: list[str]) -> None:
     devices = jax.devices()
     facts.append(f"devices: {', '.join(str(device) for device in devices)}")
-    facts.append(f"processor cores: {len(os.sched_getaffinity(0))}")
+    facts.append(f"processor cores: {os.cpu_count()}")
     if devices[0].platform == "cpu" and shutil.which("nvidia-smi"):
         advice.append(
             'an NVIDIA driver is here but JAX uses the CPU: pip install -U "jax[cuda13]" '

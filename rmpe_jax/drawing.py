@@ -7,6 +7,7 @@ visible on bright photographs; widths follow the size of the person or the image
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -224,3 +225,9 @@ def _title(sheet: Image, text: str, corner: tuple[np.integer, np.integer], room:
     scale *= min(1, room / max(width, 1))
     left, bottom = (int(value) for value in corner)
     cv2.putText(sheet, text, (left, bottom), FONT, scale, INK, 1, cv2.LINE_AA)
+
+
+def write(path: Path, image: Image) -> None:
+    """Write a picture to a file, or raise OSError naming it."""
+    if not cv2.imwrite(str(path), image[:, :, ::-1]):
+        raise OSError(f"{path}: the picture could not be written; is the folder writable?")

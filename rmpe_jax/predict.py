@@ -5,6 +5,7 @@ the bottom and right into a canvas of one of a few sizes, and the people are pad
 few counts, so that a new image size compiles nothing new.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ from rmpe_jax.models.variables import shapes
 from rmpe_jax.records import Detections, Poses, Variables
 from rmpe_jax.skeletons import COCO17, Skeleton
 
-CANVAS_SIDES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+CANVAS_SIDES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 PERSON_COUNTS = (1, 2, 4, 8, 16, 32)  # beyond: multiples of the last
 CONFIDENT = 0.2  # joints at most this sure do not speak for a person's score (HRNet, mmpose)
 
@@ -112,12 +113,13 @@ class PoseModel:
         height, width, _ = pixels.shape
         wanted = boxes.check(boxes_px, height, width)
         count = len(wanted)
+        box_scores = checked_scores(scores, count)
         if count == 0:
             return empty(len(self.skeleton.joints))
         poses = poses_on_canvas(
             self.variables,
             padded_canvas(pixels),
-            padded_detections(wanted, np.ones(count) if scores is None else np.asarray(scores)),
+            padded_detections(wanted, box_scores),
             module=self.module,
             config=self.config,
             flip_order=self.skeleton.flip_order,
@@ -127,14 +129,17 @@ class PoseModel:
 
 def load(path: str | Path) -> PoseModel:
     """Return the network of a run's work directory, with the settings it was trained with."""
+    joints = len(COCO17.joints)
 
-    def template(saved: dict[str, Any]) -> Variables:
-        config = from_dict(Config, saved)
-        return shapes(build(config.model, len(COCO17.joints)), config.model)
+    def template_of(meta: dict[str, Any]) -> Variables:
+        model = from_dict(Config, meta["config"]).model
+        return shapes(build(model, joints), model)
 
-    variables, meta = load_model(Path(path), template)
+    variables, meta, damages = load_model(Path(path), template_of)
+    for damage in damages:
+        warnings.warn(f"{damage}; an earlier step is used", stacklevel=2)
     config = from_dict(Config, meta["config"])
-    return PoseModel(variables, build(config.model, len(COCO17.joints)), config, COCO17, meta)
+    return PoseModel(variables, build(config.model, joints), config, COCO17, meta)
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:
@@ -146,6 +151,22 @@ def checked_image(image: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"the image has shape {np.shape(image)} and type {array.dtype}; allowed is RGB "
             "uint8 [height width 3]. A file becomes one by rmpe_jax.read_image(path)."
+        )
+    return array
+
+
+def checked_scores(scores: Any | None, count: int) -> np.ndarray:
+    """Return `count` box scores, all 1 if None came, or raise ValueError saying what is wrong."""
+    if scores is None:
+        return np.ones(count)
+    array = np.asarray(scores, np.float64)
+    if array.shape != (count,):
+        raise ValueError(f"scores have shape {array.shape}; one for each of {count} boxes is due")
+    if not ((array >= 0) & (array <= 1)).all():
+        worst = array[~((array >= 0) & (array <= 1))][0]
+        raise ValueError(
+            f"a score is {worst}; scores are in [0, 1] (divide percents by 100, pass logits "
+            "through a sigmoid)"
         )
     return array
 

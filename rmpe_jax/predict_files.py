@@ -1,18 +1,19 @@
 """Poses of image files, written as COCO results and as pictures. Boxes in pixels."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from rich.console import Console
 
 from rmpe_jax import drawing
-from rmpe_jax.data import images
-from rmpe_jax.data.coco import read_detections
+from rmpe_jax.data import coco, images
 from rmpe_jax.predict import PoseModel, to_records
 from rmpe_jax.records import Detections
+
+BoxesOf = Callable[[Path, np.ndarray], Detections]
 
 
 def predict_files(
@@ -22,63 +23,74 @@ def predict_files(
 
     `boxes` is a file of COCO-format detections (an image is named by its file name or number),
     one box as "x0,y0,x1,y1", or None: the whole image is one person's box. A file that cannot
-    be read is reported and skipped; if none can be read this is an error.
+    be read, or whose boxes cannot be used, is reported and skipped; if that is so for all, it is
+    an error.
     """
+    if not paths:
+        raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
     console = Console()
-    given = _Boxes(boxes)
+    boxes_of = _box_source(boxes)
     out.mkdir(parents=True, exist_ok=True)
-    records, written, unreadable = [], [], []
-    for path in map(Path, paths):
+    records: list[dict[str, Any]] = []
+    written: list[Path] = []
+    skipped = 0
+    for path, target in zip(map(Path, paths), _targets(paths, out), strict=True):
         try:
             image = images.read(path)
-        except (images.ImageError, OSError) as error:
-            console.print(f"[red]skipped {path}: {error}")
-            unreadable.append(path)
+            found = boxes_of(path, image)
+            poses = model(image, found.boxes_px, found.score)
+        except ValueError as error:
+            console.print(f"skipped {path}: {error}", style="red", markup=False, soft_wrap=True)
+            skipped += 1
             continue
-        found = given.of(path, image)
-        poses = model(image, found.boxes_px, found.score)
         records += to_records(poses, path.name)
         picture = drawing.boxes(image, poses.boxes_px)
         picture = drawing.poses(picture, poses.joints_px, poses.confidence, model.skeleton)
-        target = out / f"{path.stem}_poses.png"
-        cv2.imwrite(str(target), picture[:, :, ::-1])
+        drawing.write(target, picture)
         written.append(target)
-        console.print(f"{path}: {len(poses.valid)} poses, picture {target}")
+        told = f"{path}: {len(poses.valid)} poses, picture {target}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     if not written:
-        raise ValueError(f"none of the {len(paths)} files could be read: {unreadable}")
+        raise ValueError(f"none of the {len(paths)} files could be used, see above")
     results = out / "poses.json"
     results.write_text(json.dumps(records))
-    skipped = f", {len(unreadable)} files skipped" if unreadable else ""
-    console.print(f"{len(records)} poses in {results}{skipped}")
+    told = f"{len(records)} poses of {len(written)} files in {results}, {skipped} files skipped"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
     return [*written, results]
 
 
-class _Boxes:
-    """Where the boxes of a file come from, decided once."""
+def _targets(paths: Sequence[str], out: Path) -> list[Path]:
+    """Return where each picture goes; files of the same name get a number."""
+    targets: list[Path] = []
+    for path in map(Path, paths):
+        target, number = out / f"{path.stem}_poses.png", 2
+        while target in targets:
+            target, number = out / f"{path.stem}_{number}_poses.png", number + 1
+        targets.append(target)
+    return targets
 
-    def __init__(self, boxes: str | None) -> None:
-        self.one: list[float] | None = None
-        self.by_image: dict[int | str, Detections] | None = None
-        self.nobody = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
-        if boxes is None:
-            return
-        if Path(boxes).suffix == ".json":
-            self.by_image = read_detections(Path(boxes))
-            return
-        try:
-            x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
-        except ValueError:
-            raise ValueError(
-                f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, or "
-                'one box in pixels as "x0,y0,x1,y1"'
-            ) from None
-        self.one = [x_min, y_min, x_max, y_max]
 
-    def of(self, path: Path, image: np.ndarray) -> Detections:
-        """Return the proposals for one image."""
-        height, width, _ = image.shape
-        if self.by_image is not None:
-            number = int(path.stem) if path.stem.isdigit() else path.name
-            return self.by_image.get(path.name, self.by_image.get(number, self.nobody))
-        box = self.one or [0.0, 0.0, float(width), float(height)]
-        return Detections(np.asarray([box]), np.ones(1), np.ones(1, bool))
+def _box_source(boxes: str | None) -> BoxesOf:
+    """Return the function that gives an image's boxes."""
+    if boxes is None:
+        return lambda path, image: _one([0.0, 0.0, float(image.shape[1]), float(image.shape[0])])
+    if Path(boxes).suffix == ".json":
+        proposals = coco.read_detections(Path(boxes))
+
+        def from_file(path: Path, image: np.ndarray) -> Detections:
+            number = int(path.stem) if path.stem.isdecimal() else None
+            return coco.of_image(proposals, number, path.name)
+
+        return from_file
+    try:
+        x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, or "
+            'one box in pixels as "x0,y0,x1,y1" (--boxes=-5,... if it starts with a minus)'
+        ) from None
+    return lambda path, image: _one([x_min, y_min, x_max, y_max])
+
+
+def _one(box_px: list[float]) -> Detections:
+    return Detections(np.asarray([box_px]), np.ones(1), np.ones(1, bool))

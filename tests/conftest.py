@@ -1,5 +1,6 @@
 """Settings of every test: four virtual CPU devices, no silent rank promotion, the real data."""
 
+import getpass
 import os
 import tempfile
 from pathlib import Path
@@ -12,28 +13,30 @@ os.environ["XLA_FLAGS"] = (
 
 # One cache of compiled programs for all workers and all programs that tests start.
 os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "rmpe_jax_test_programs")
+    "JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/rmpe_jax_tests_{getpass.getuser()}"
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
 import pytest
 
+from rmpe_jax.config import example_data
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-DATA_ROOT = Path(os.environ.get("RMPE_DATA", "../shared/data"))
 REQUIRED = os.environ.get("RMPE_REQUIRE", "").split(",")
 
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real photographs; its tests are skipped where it is absent."""
-    if not DATA_ROOT.is_dir():
-        reason = f"no real data at {DATA_ROOT}: set RMPE_DATA to the folder that holds coco_pose/"
+    folder = example_data()
+    if not folder.is_dir():
+        reason = f"no real data at {folder}: set RMPE_DATA to the folder that holds coco_pose/"
         if "data" in REQUIRED:
             pytest.fail(reason)
         pytest.skip(reason)
-    return DATA_ROOT.resolve()
+    return folder.resolve()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,10 +62,48 @@ def test_config_imports_nothing_heavy():
 
 def test_every_shipped_config_loads_and_documents_itself():
     import ast
-    from pathlib import Path
 
     paths = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
     assert paths
     for path in paths:
         assert isinstance(configs.load(str(path)), Config)
         assert "rmpe train" in (ast.get_docstring(ast.parse(path.read_text())) or ""), path
+
+
+@pytest.mark.parametrize(
+    ("group", "change", "message"),
+    [
+        ("optimiser", {"name": "sgd"}, r"optimiser.name is 'sgd'; allowed are 'adam', 'rmsprop'"),
+        ("train", {"loss": "mse"}, r"train.loss is 'mse'; allowed are 'squared', 'cross_entropy'"),
+        ("train", {"log_every": 0}, r"train.log_every is 0; at least 1 is allowed"),
+        ("train", {"steps": 1.5}, r"train.steps is 1.5; a whole number is expected"),
+        ("train", {"sigma": "2"}, r"train.sigma is '2'; a number is expected"),
+        ("train", {"sigma": 0.0}, r"train.sigma is 0.0; at least 0.001"),
+        ("optimiser", {"ema": 1.0}, r"optimiser.ema is 1.0; 0 \(none\) to below 1"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_naming_it(group, change, message):
+    config = Config()
+    for name, value in change.items():
+        # Past the type check that tests run with and a user's Python does not.
+        object.__setattr__(getattr(config, group), name, value)
+    with pytest.raises(ValueError, match=message):
+        configs.checked(config)
+
+
+def loaded(path: Path, settings: str) -> str:
+    """What a user's Python, without type checks, says of a file with these settings."""
+    path.write_text(f"from rmpe_jax.config import *\nconfig = Config({settings})\n")
+    code = f"from rmpe_jax import config\ntry: print(config.load({str(path)!r}))\n"
+    code += "except ValueError as error: print(error)"
+    return subprocess.check_output([sys.executable, "-c", code], text=True)
+
+
+def test_a_misspelt_setting_in_a_file_is_refused_with_the_known_ones(tmp_path):
+    said = loaded(tmp_path / "mine.py", "train=TrainConfig(step=3)")
+    assert "'step'; TrainConfig has steps, batch_size" in said
+
+
+def test_a_list_in_a_file_becomes_a_tuple(tmp_path):
+    said = loaded(tmp_path / "mine.py", "optimiser=OptimiserConfig(milestones=[0.5])")
+    assert "milestones=(0.5,)" in said

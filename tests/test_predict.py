@@ -135,6 +135,19 @@ def test_gradients_flow_from_joints_to_pixels_when_decoding_by_expectation(model
     assert np.abs(gradient[10:50, 10:50]).max() > 0
 
 
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([0.5], "one for each of 3"),
+        ([0.5, 37, 0.1], "a score is 37.0; scores are in"),
+        ([0.5, np.nan, 0.1], "a score is nan"),
+    ],
+)
+def test_wrong_scores_are_refused(model, scores, message):
+    with pytest.raises(ValueError, match=message):
+        model(picture(), BOXES, scores)
+
+
 def test_the_score_is_box_score_times_mean_of_the_sure_joints():
     confidence = jnp.asarray([[0.8, 0.6, 0.1, 0.2], [0.1, 0.0, 0.2, 0.1]])
     score = person_score(jnp.asarray([0.5, 1.0]), confidence)
@@ -154,7 +167,9 @@ def test_rows_that_are_not_valid_leave_no_record():
     assert len(to_records(poses._replace(valid=np.asarray([True, False])), 1)) == 1
 
 
-@pytest.mark.parametrize(("length", "side"), [(1, 256), (256, 256), (257, 384), (4097, 8192)])
+@pytest.mark.parametrize(
+    ("length", "side"), [(1, 256), (256, 256), (257, 384), (4097, 6144), (9000, 16384)]
+)
 def test_canvas_sides_are_few(length, side):
     assert predict._canvas_side(length) == side
 

@@ -57,8 +57,29 @@ def test_an_unreadable_file_is_reported_and_skipped(model, tmp_path, capsys):  #
     assert "skipped" in said and "bad.jpg" in said and "1 files skipped" in said
 
 
+def test_a_box_that_cannot_be_used_costs_its_image_only(model, tmp_path, capsys):  # noqa: F811
+    first = write(tmp_path / "000000000007.png", picture())
+    second = write(tmp_path / "000000000008.png", picture())
+    rows = [
+        {"image_id": 7, "category_id": 1, "bbox": [900, 10, 60, 100], "score": 0.5},
+        {"image_id": 8, "category_id": 1, "bbox": [10, 10, 60, 100], "score": 0.5},
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(rows))
+    predict_files(model, [first, second], str(tmp_path / "boxes.json"), tmp_path / "out")
+    records = json.loads((tmp_path / "out" / "poses.json").read_text())
+    assert [record["image_id"] for record in records] == ["000000000008.png"]
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_files_of_the_same_name_get_pictures_of_their_own(model, tmp_path):  # noqa: F811
+    (tmp_path / "b").mkdir()
+    paths = [write(tmp_path / "a.png", picture()), write(tmp_path / "b" / "a.png", picture())]
+    written = predict_files(model, paths, None, tmp_path / "out")
+    assert [path.name for path in written[:2]] == ["a_poses.png", "a_2_poses.png"]
+
+
 def test_only_unreadable_files_are_an_error(model, tmp_path):  # noqa: F811
-    with pytest.raises(ValueError, match="none of the 1 files could be read"):
+    with pytest.raises(ValueError, match="none of the 1 files could be used"):
         predict_files(model, [str(tmp_path / "absent.jpg")], None, tmp_path / "out")
 
 

@@ -55,8 +55,7 @@ def main() -> None:
                 next(batches)
             measured.append(arguments.batches * BATCH / (time.perf_counter() - began))
     result = {
-        "hardware": f"{platform.processor() or platform.machine()}, "
-        f"{len(os.sched_getaffinity(0))} cores",
+        "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "jpeg": "480 x 360",
         "threads": arguments.threads,
         "crops_per_second": {size: round(statistics.median(v)) for size, v in speeds.items()},

@@ -144,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count()
     torch.set_num_threads(cores)
     result: dict = {
         "hardware": f"{platform.processor() or platform.machine()}, {cores} cores",

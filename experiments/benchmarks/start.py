@@ -48,8 +48,7 @@ def main() -> None:
         (Path(home) / ".cache/rmpe_jax/compiled").rename(f"{home}/unused")
         starts = [run(arguments.config, home, f"{home}/{name}", options) for name in "ab"]
     result = {
-        "hardware": f"{platform.processor() or platform.machine()}, "
-        f"{len(os.sched_getaffinity(0))} cores",
+        "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "config": arguments.config,
         "empty cache": starts[0],
         "second start": starts[1],

@@ -100,8 +100,7 @@ def read_detections(path: Path, *, category: int = PERSON_CATEGORY) -> dict[int 
     """Return the boxes of each image in the file's order; rows of other categories are left.
 
     The key is what a row names its image by: `image_id`, a number or a file name, or, in sets
-    without numbers, `image`, a file name. Scores are finite and otherwise as they came. No row
-    is padding: all are valid.
+    without numbers, `image`, a file name. Scores are in [0, 1]. No row is padding: all are valid.
     """
     rows = _load(path)
     if not isinstance(rows, list):
@@ -123,13 +122,28 @@ def read_detections(path: Path, *, category: int = PERSON_CATEGORY) -> dict[int 
             )
         image = _image_of(record, where)
         boxes[image].append((x, y, x + width, y + height))
-        scores[image] += _numbers([record["score"]], 1, f"{where}: score")
+        (score,) = _numbers([record["score"]], 1, f"{where}: score")
+        if not 0 <= score <= 1:
+            raise ValueError(
+                f"{where}: score is {score}; a share in [0, 1] is expected (divide percents by "
+                "100, pass logits through a sigmoid)"
+            )
+        scores[image].append(score)
     return {
         image: Detections(
             np.array(boxes[image]), np.array(scores[image]), np.ones(len(boxes[image]), bool)
         )
         for image in boxes
     }
+
+
+def of_image(
+    proposals: dict[int | str, Detections], image_id: int | None, file_name: str
+) -> Detections:
+    """Return the boxes of one image, found by its number or its file's name; perhaps none."""
+    none = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
+    by_number = none if image_id is None else proposals.get(image_id, none)
+    return proposals.get(file_name, by_number)
 
 
 def _image_of(record: dict, where: str) -> int | str:

@@ -40,6 +40,10 @@ class Batches(Iterator[Batch]):
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=AHEAD * threads)
         self._iterator = iter(dataset.to_iter_dataset(options))
 
+    def close(self) -> None:
+        """Let go of the threads and of the photographs in memory."""
+        self._iterator = iter(())
+
     def __next__(self) -> Batch:
         """Return the next batch."""
         batch = next(self._iterator)

@@ -33,7 +33,8 @@ def ground_truth(photographs: Iterable[Annotation], skeleton: Skeleton) -> dict[
             joints = persons.joints_px[row]
             annotations.append(
                 {
-                    "id": int(persons.person_id[row]),
+                    # Numbered anew: COCO's matching takes an id of 0 for "no match".
+                    "id": len(annotations) + 1,
                     "image_id": photograph.image_id,
                     "category_id": 1,
                     "keypoints": [float(value) for value in joints.reshape(-1)],
@@ -56,17 +57,14 @@ def average_precision(
     `truth` count, those without a result too. Object Keypoint Similarity uses the skeleton's
     sigmas and the annotated area.
     """
-    if any(annotation["id"] == 0 for annotation in truth["annotations"]):
-        raise ValueError(
-            "an annotation has id 0, which COCO's matching takes for 'no match'; number from 1"
-        )
     # pycocotools reports progress by print; a library call should be silent.
     with contextlib.redirect_stdout(io.StringIO()):
         expected = COCO()
         expected.dataset = truth  # pyright: ignore[reportAttributeAccessIssue] (no stubs)
         expected.createIndex()
         if not records:
-            return dict.fromkeys(NAMES, 0.0)
+            counted = any(a["num_keypoints"] > 0 and not a["iscrowd"] for a in truth["annotations"])
+            return dict.fromkeys(NAMES, 0.0 if counted else -1.0)
         # loadRes adds fields to the dicts it is given: hand it copies.
         copies: Any = [dict(record) for record in records]
         found = expected.loadRes(copies)

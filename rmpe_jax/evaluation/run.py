@@ -1,50 +1,60 @@
 """Evaluate a network on annotated photographs: poses in boxes, then average precision."""
 
+import hashlib
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
-from rmpe_jax.config import to_dict
+from rmpe_jax.config import EvaluationConfig, to_dict
+from rmpe_jax.data import coco as coco_files
 from rmpe_jax.data import images
-from rmpe_jax.data.coco import read_detections
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.evaluation import coco
+from rmpe_jax.geometry import boxes
 from rmpe_jax.predict import PoseModel, to_records
-from rmpe_jax.records import Detections, Persons
+from rmpe_jax.records import Detections, Photograph
 
 Records = list[dict[str, Any]]
+Proposals = dict[int | str, Detections]
 
 
-def evaluate(model: PoseModel, source: PhotographSource) -> tuple[dict[str, Any], Records]:
+def evaluate(
+    model: PoseModel, source: PhotographSource, *, console: Console | None = None
+) -> tuple[dict[str, Any], Records]:
     """Return (result, COCO records): the ten COCO numbers and all that is needed to read them.
 
     Boxes are those of `config.evaluation.boxes` (COCO-format detections), else the annotated
-    boxes of all people with a labelled joint, with box score 1.
+    boxes of all people with a labelled joint, with box score 1. A box without area or wholly
+    outside its photograph gives no pose and is counted in the result.
     """
     began = time.perf_counter()
     settings = model.config.evaluation
-    proposals = read_detections(Path(settings.boxes)) if settings.boxes else None
+    proposals = read_proposals(settings, source)
     records: Records = []
-    for index in track(range(len(source)), description="Evaluating", transient=True):
+    left_out = 0
+    for index in track(
+        range(len(source)), description="Evaluating", transient=True, console=console
+    ):
         photograph = source[index]
-        if proposals is None:
-            found = annotated_boxes(photograph.persons)
-        else:
-            named = proposals.get(photograph.image_id, proposals.get(photograph.file_name))
-            found = above(named, settings.box_threshold)
-        image = images.pixels(photograph)
-        poses = model(image, found.boxes_px, found.score)
+        found = proposed(photograph, proposals, settings.box_threshold)
+        usable = on_image(found, photograph.height, photograph.width)
+        left_out += len(found.score) - len(usable.score)
+        poses = model(images.pixels(photograph), usable.boxes_px, usable.score)
         records += to_records(poses, photograph.image_id)
     truth = coco.ground_truth(source.annotations(), model.skeleton)
     result = {
         **coco.average_precision(truth, records, model.skeleton),
         "images": len(source),
+        "images_unreadable": source.skipped,
         "poses": len(records),
         "boxes": settings.boxes or "annotated",
+        "boxes_fingerprint": _file_hash(settings.boxes),
+        "boxes_left_out": left_out,
         "box_threshold": settings.box_threshold,
         "flip": settings.flip,
         "decode": settings.decode,
@@ -52,6 +62,7 @@ def evaluate(model: PoseModel, source: PhotographSource) -> tuple[dict[str, Any]
         "nms": "none",
         "data_fingerprint": source.fingerprint,
         "step": model.meta.get("step"),
+        "trained_commit": model.meta.get("commit"),
         "commit": commit(),
         "seconds": round(time.perf_counter() - began, 1),
         "config": to_dict(model.config),
@@ -59,18 +70,40 @@ def evaluate(model: PoseModel, source: PhotographSource) -> tuple[dict[str, Any]
     return result, records
 
 
-def annotated_boxes(persons: Persons) -> Detections:
-    """Return the boxes of the people who have a labelled joint, as perfect proposals."""
-    rows = np.flatnonzero((persons.joints_px[:, :, 2] > 0).any(axis=1) & ~persons.is_crowd)
-    return Detections(persons.boxes_px[rows], np.ones(len(rows)), np.ones(len(rows), bool))
+def read_proposals(settings: EvaluationConfig, source: PhotographSource) -> Proposals | None:
+    """Return a detector's boxes, or None if the annotated ones are to be used.
+
+    Raises ValueError if the file names none of the photographs.
+    """
+    if settings.boxes is None:
+        return None
+    proposals = coco_files.read_detections(Path(settings.boxes))
+    entries = source.annotations()
+    if not any(entry.image_id in proposals or entry.file_name in proposals for entry in entries):
+        raise ValueError(
+            f"none of the {len(proposals)} images in {settings.boxes} is among these "
+            f"photographs: it names {list(proposals)[:3]}, here are "
+            f"{[entry.image_id for entry in entries[:3]]}, {entries[0].file_name}"
+        )
+    return proposals
 
 
-def above(detections: Detections | None, threshold: float) -> Detections:
-    """Return the proposals that reach a score; an image without any has none."""
-    if detections is None:
-        return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
-    rows = np.flatnonzero(detections.valid & (detections.score >= threshold))
-    return Detections(*(field[rows] for field in detections))
+def proposed(photograph: Photograph, proposals: Proposals | None, threshold: float) -> Detections:
+    """Return a photograph's boxes: the detector's from a score on, or the annotated ones."""
+    if proposals is None:
+        persons = photograph.persons
+        labelled = (persons.joints_px[:, :, 2] > 0).any(axis=1) & ~persons.is_crowd
+        count = len(persons.area)
+        everybody = Detections(persons.boxes_px, np.ones(count), np.ones(count, bool))
+        return _rows(everybody, labelled)
+    found = coco_files.of_image(proposals, photograph.image_id, photograph.file_name)
+    return _rows(found, found.valid & (found.score >= threshold))
+
+
+def on_image(detections: Detections, height: int, width: int) -> Detections:
+    """Return the boxes that have an area and lie on the image, at least in part."""
+    visible = boxes.clip(detections.boxes_px, height, width)
+    return _rows(detections, (boxes.size(visible) > 0).all(axis=-1))
 
 
 def table(result: dict[str, Any]) -> str:
@@ -79,15 +112,31 @@ def table(result: dict[str, Any]) -> str:
         f"{result['images']} images, {result['poses']} poses, boxes: {result['boxes']}, "
         f"flip: {result['flip']}, decode: {result['decode']}, nms: {result['nms']}"
     )
+    if result["images_unreadable"] or result["boxes_left_out"]:
+        about += (
+            f"; {result['images_unreadable']} unreadable images and {result['boxes_left_out']} "
+            "boxes off the image left out"
+        )
     values = " | ".join(f"{result[name]:.3f}" for name in coco.NAMES)
     return f"{about}\n| {' | '.join(coco.NAMES)} |\n| {values} |"
 
 
 def commit() -> str:
     """Return the commit of the source tree this code runs from, or 'unknown' if installed."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    root = Path(__file__).parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    if not (root / ".git").exists():
+        return "unknown"
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"
+
+
+def _rows(detections: Detections, chosen: np.ndarray) -> Detections:
+    return Detections(*(field[chosen] for field in detections))
+
+
+def _file_hash(path: str | None) -> str | None:
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -28,7 +28,7 @@ class MetricWriter:
         if importlib.util.find_spec("tensorboardX"):
             from tensorboardX import SummaryWriter
 
-            self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step)
+            self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add the figures of one step."""
@@ -59,10 +59,10 @@ def _lines_up_to(path: Path, last_step: int) -> list[str]:
     if not path.exists():
         return []
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             if json.loads(line)["step"] <= last_step:
-                kept.append(line)
+                kept.append(line + "\n")
         except (json.JSONDecodeError, KeyError):
             continue  # a line that a kill cut in half
     return kept

@@ -1,5 +1,7 @@
 """The optimiser and its learning rate, from settings."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -46,22 +48,20 @@ def build(config: Config) -> optax.GradientTransformation:
             lambda path, value: jnp.ndim(value) > 1 and not is_frozen(config.model, path), params
         )
 
+    # Always the same chain, so that a run may go on under other settings: a limit of infinity
+    # clips nothing, a decay of 0 adds nothing, a factor of 1 changes nothing.
     settings = config.optimiser
-    parts = []
-    if settings.clip_norm > 0:
-        parts.append(optax.clip_by_global_norm(settings.clip_norm))
     if settings.name == "adam":
-        parts.append(optax.scale_by_adam())
+        scaling = optax.scale_by_adam()
     else:
-        parts.append(
-            optax.scale_by_rms(decay=RMSPROP_DECAY, eps=RMSPROP_EPSILON, eps_in_sqrt=False)
-        )
-    if settings.weight_decay > 0:
-        parts.append(optax.add_decayed_weights(settings.weight_decay, mask=decayed))
-    if settings.trunk_rate != 1:
-        parts.append(optax.masked(optax.scale(settings.trunk_rate), _in_trunk))
-    parts.append(optax.scale_by_learning_rate(learning_rate(settings, config.train.steps)))
-    return optax.chain(*parts)
+        scaling = optax.scale_by_rms(decay=RMSPROP_DECAY, eps=RMSPROP_EPSILON, eps_in_sqrt=False)
+    return optax.chain(
+        optax.clip_by_global_norm(settings.clip_norm or math.inf),
+        scaling,
+        optax.add_decayed_weights(settings.weight_decay, mask=decayed),
+        optax.masked(optax.scale(settings.trunk_rate), _in_trunk),
+        optax.scale_by_learning_rate(learning_rate(settings, config.train.steps)),
+    )
 
 
 def _in_trunk(params: Variables) -> Variables:

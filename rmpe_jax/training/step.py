@@ -37,7 +37,7 @@ class TrainState(NamedTuple):
 
 
 def start(
-    variables: Variables, optimiser: optax.GradientTransformation, key: PRNGKeyArray, *, ema: float
+    key: PRNGKeyArray, variables: Variables, optimiser: optax.GradientTransformation, *, ema: float
 ) -> TrainState:
     """Return the state before the first step."""
     return TrainState(
@@ -87,7 +87,11 @@ def train_step(
     (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
+    metrics = {
+        "loss": loss,
+        "gradient_norm": optax.tree.norm(gradient),
+        "parameter_norm": optax.tree.norm(params),
+    }
     return TrainState(
         step=state.step + 1,
         key=state.key,

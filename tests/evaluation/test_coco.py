@@ -76,11 +76,19 @@ def test_images_without_people_are_allowed():
     assert figures["AP"] == pytest.approx(1.0)
 
 
-def test_an_annotation_with_id_zero_is_refused():
-    truth = coco.ground_truth([photograph(1, 1)], COCO17)
-    truth["annotations"][0]["id"] = 0
-    with pytest.raises(ValueError, match="id 0"):
-        coco.average_precision(truth, perfect_records([photograph(1, 1)]), COCO17)
+def test_nobody_to_find_is_minus_one_and_not_zero():
+    truth = coco.ground_truth([photograph(1, 0)], COCO17)
+    assert set(coco.average_precision(truth, [], COCO17).values()) == {-1.0}
+    assert coco.average_precision(truth, perfect_records([photograph(1, 1)]), COCO17)["AP"] == -1
+
+
+def test_a_person_numbered_zero_is_counted_too():
+    """COCO's matching takes an id of 0 for 'no match'."""
+    shot = photograph(1, 1)
+    shot = shot._replace(persons=shot.persons._replace(person_id=np.zeros(1, int)))
+    truth = coco.ground_truth([shot], COCO17)
+    figures = coco.average_precision(truth, perfect_records([shot]), COCO17)
+    assert figures["AP"] == pytest.approx(1.0)
 
 
 def test_the_records_are_not_changed_and_nothing_is_printed(capsys):

@@ -5,12 +5,13 @@ import jax
 import numpy as np
 import pytest
 
+from rmpe_jax.config import EvaluationConfig
 from rmpe_jax.data.dataset import prepare
 from rmpe_jax.evaluation import run
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.predict import PoseModel
-from rmpe_jax.records import Detections, Persons
+from rmpe_jax.records import Detections, Persons, Photograph
 from rmpe_jax.skeletons import COCO17
 from tests import small
 
@@ -67,13 +68,45 @@ def test_people_without_labels_and_crowds_get_no_box():
         is_crowd=np.asarray([False, False, True]),
         person_id=np.arange(3) + 1,
     )
-    np.testing.assert_array_equal(run.annotated_boxes(persons).boxes_px, [[0, 1, 2, 3]])
+    photograph = Photograph(1, "1.jpg", b"", 9, 9, persons)
+    np.testing.assert_array_equal(run.proposed(photograph, None, 0.0).boxes_px, [[0, 1, 2, 3]])
 
 
-def test_padding_rows_of_detections_are_never_used():
+def test_padding_rows_of_detections_are_never_used(case):
+    photograph = case[1][0]
     detections = Detections(np.zeros((2, 4)), np.ones(2), np.asarray([True, False]))
-    assert len(run.above(detections, 0.5).score) == 1
-    assert len(run.above(None, 0.5).score) == 0
+    for key in (photograph.image_id, photograph.file_name):
+        assert len(run.proposed(photograph, {key: detections}, 0.5).score) == 1
+    assert len(run.proposed(photograph, {"other.jpg": detections}, 0.5).score) == 0
+
+
+def test_boxes_without_area_or_off_the_image_are_left_out():
+    boxes = np.asarray(
+        [[0.0, 0, 5, 5], [3, 3, 3, 9], [20, 0, 30, 5], [-4, -4, 1, 1], [-9, 0, 0, 5]]
+    )
+    found = run.on_image(Detections(boxes, np.arange(5.0), np.ones(5, bool)), 10, 10)
+    np.testing.assert_array_equal(found.score, [0, 3])
+
+
+def test_a_box_off_the_image_is_counted_and_does_not_end_the_evaluation(case, tmp_path):
+    model, source = case
+    image_id = source.annotations()[0].image_id
+    row = {"image_id": image_id, "category_id": 1, "score": 0.5}
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps([row | {"bbox": [5, 5, 40, 60]}, row | {"bbox": [5000, 5, 40, 60]}]))
+    settings = replace(model.config.evaluation, boxes=str(path))
+    result, records = run.evaluate(
+        replace(model, config=replace(model.config, evaluation=settings)), source
+    )
+    assert (len(records), result["boxes_left_out"]) == (1, 1)
+    assert "1 boxes off the image left out" in run.table(result)
+
+
+def test_boxes_of_other_images_are_refused(case, tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text('[{"image_id": 987, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]')
+    with pytest.raises(ValueError, match=r"none of the 1 images .* it names \[987\], here are"):
+        run.read_proposals(EvaluationConfig(boxes=str(path)), case[1])
 
 
 def test_the_table_says_what_the_figures_depend_on(case):

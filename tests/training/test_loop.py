@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,20 +9,31 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import jax
 import numpy as np
 import pytest
 
+import rmpe_jax
+from rmpe_jax import checkpoint
 from rmpe_jax.checkpoint import CheckpointError, Checkpoints
 from rmpe_jax.training import loop
+from rmpe_jax.training import optimiser as optimisers
+from rmpe_jax.training.stop import NonFiniteLossError
+from rmpe_jax.training.workdir import locked
 from tests import small
 
 
-def final_params(workdir: str) -> dict:
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints")
+def arrays(workdir: str) -> dict:
+    """The checksums of a run's last state."""
+    checkpoints = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
     meta = checkpoints.meta(checkpoints.steps()[-1])
     checkpoints.close()
     return {path: entry["crc32"] for path, entry in meta["arrays"]["state"].items()}
+
+
+def lines(workdir: Path) -> list[dict]:
+    """The log of a run, its steps and not its evaluations."""
+    read = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in read if "loss" in line]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +49,27 @@ def test_a_run_leaves_everything_a_person_looks_for(trained):
     assert json.loads((workdir / "result.json").read_text()) == json.loads(json.dumps(result))
     records = json.loads((workdir / "records.json").read_text())
     assert len(records) == result["poses"] > 0
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    assert {"loss", "gradient_norm", "learning_rate", "crops_per_second"} <= set(lines[0])
+    logged = lines(workdir)
+    assert [line["step"] for line in logged] == [1, 2, 3, 4]
+    schedule = optimisers.learning_rate(config.optimiser, 4)
+    rates = [float(np.asarray(schedule(step))) for step in range(4)]
+    assert [line["learning_rate"] for line in logged] == pytest.approx(rates)
+    assert all(line["crops_per_second"] > 0 and line["gradient_norm"] > 0 for line in logged)
+    assert '"AP"' in (workdir / "metrics.jsonl").read_text().splitlines()[-1]
     sheet = cv2.imread(str(workdir / "contact_sheet.png"))
     assert sheet is not None and sheet.std() > 10
     assert json.loads((workdir / "config.json").read_text())["train"]["steps"] == 4
+
+
+def test_the_saved_network_is_the_averaged_one(trained):
+    config, _ = trained
+    model = rmpe_jax.load(config.workdir)
+    checkpoints = Checkpoints(Path(config.workdir) / "checkpoints", read_only=True)
+    saved = checkpoints.meta(4)["arrays"]
+    checkpoints.close()
+    for path, entry in checkpoint.describe(model.variables).items():
+        assert entry["crc32"] == saved["model"][path]["crc32"]
+        assert entry["crc32"] == saved["state"][f"average/{path}"]["crc32"]
 
 
 def test_a_result_says_what_it_depends_on(trained):
@@ -52,58 +79,99 @@ def test_a_result_says_what_it_depends_on(trained):
     assert result["decode"] == "taylor"
     assert result["step"] == 4
     assert len(result["data_fingerprint"]) > 8
-    assert result["commit"]
+    assert result["commit"] == result["trained_commit"] != ""
     assert result["config"]["model"]["family"] == "pyramid"
     assert 0 <= result["AP"] <= 1
 
 
-def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bits(trained, tmp_path):
-    config, _ = trained
-    command = [sys.executable, "-c", KILLED.format(config=replace(config, workdir=str(tmp_path)))]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert process.returncode == -signal.SIGKILL, process.stderr
-    loop.train(replace(config, workdir=str(tmp_path)))
-    assert final_params(str(tmp_path)) == final_params(config.workdir)
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
-
-
 KILLED = """
-import os, signal
+import os, signal, time
+from pathlib import Path
 from rmpe_jax.config import *
 from rmpe_jax.training import loop
-step = loop.train_step
-checks = []
-check = loop._check
-def killer(number, batch, metrics):
-    check(number, batch, metrics)
-    checks.append(number)
-    if number == 3:  # the checkpoint of step 2 is committed by then
-        import time; time.sleep(2); os.kill(os.getpid(), signal.SIGKILL)
-loop._check = killer
+
+def killer(step, batch, metrics):
+    if step == 3:
+        while not Path({workdir!r}, "checkpoints", "2").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+loop.check_finite = killer
 loop.train({config!r})
 """
 
 
+def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bits(trained, tmp_path, capsys):
+    config = replace(trained[0], workdir=str(tmp_path))
+    code = KILLED.format(config=config, workdir=str(tmp_path))
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    killed = time.time()
+    capsys.readouterr()
+    loop.train(config)
+    assert "at step 2" in capsys.readouterr().out
+    assert arrays(str(tmp_path)) == arrays(trained[0].workdir)
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3, 4]
+    assert [line["time"] < killed for line in lines(tmp_path)] == [True, True, False, False]
+
+
 def test_sigterm_saves_and_says_how_to_go_on(trained, tmp_path):
     config = small.longer(replace(trained[0], workdir=str(tmp_path)), 100_000)
-    code = (
-        f"from rmpe_jax.config import *\nfrom rmpe_jax.training import loop\nloop.train({config!r})"
-    )
+    code = "from rmpe_jax.config import *\nfrom rmpe_jax.training import loop\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", f"{code}loop.train({config!r})"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     metrics = tmp_path / "metrics.jsonl"
     deadline = time.time() + 120
-    while time.time() < deadline and not (metrics.exists() and metrics.stat().st_size > 200):
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size > 200):
+        assert time.time() < deadline
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
     assert "the same command goes on from there" in errors
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
     said = int(errors.split("stopped at step ")[1].split()[0])
+    checkpoints = Checkpoints(tmp_path / "checkpoints", read_only=True)
     assert checkpoints.steps()[-1] == said
     checkpoints.close()
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_said(trained, tmp_path, capsys):
+    config = replace(trained[0], workdir=str(tmp_path))
+    shutil.copytree(trained[0].workdir, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "checkpoints" / "4" / "meta")
+    loop.train(config)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is damaged" in said and "at step 2" in said
+    assert arrays(str(tmp_path)) == arrays(trained[0].workdir)
+
+
+def test_two_runs_in_one_folder_are_refused(trained):
+    config, _ = trained
+    with locked(Path(config.workdir)):
+        with pytest.raises(ValueError, match="another process is training in"):
+            loop.train(config)
+
+
+def test_a_run_may_go_on_with_clipping_and_decay(trained, tmp_path, capsys):
+    """The advice that a loss which is no number comes with."""
+    shutil.copytree(trained[0].workdir, tmp_path, dirs_exist_ok=True)
+    settings = replace(trained[0].optimiser, clip_norm=0.0, weight_decay=0.1, trunk_rate=0.5)
+    config = small.longer(replace(trained[0], workdir=str(tmp_path), optimiser=settings), 6)
+    assert loop.train(config)["step"] == 6
+    said = " ".join(capsys.readouterr().out.split())
+    assert "optimiser.clip_norm was 1.0, is 0.0" in said
+
+
+def test_another_order_of_the_data_within_a_run_is_refused(trained):
+    config = replace(trained[0], train=replace(trained[0].train, batch_size=2))
+    with pytest.raises(ValueError, match=r"train.batch_size was 4 .* Use --train.batch-size 4"):
+        loop.train(config)
 
 
 def test_a_finished_run_only_evaluates_again(trained, capsys):
@@ -116,17 +184,22 @@ def test_a_finished_run_only_evaluates_again(trained, capsys):
 def test_a_loss_that_is_no_number_stops_the_run_naming_step_and_records(trained, tmp_path):
     config = replace(trained[0], workdir=str(tmp_path))
     config = replace(config, optimiser=replace(config.optimiser, learning_rate=1e38, clip_norm=0.0))
-    message = r"step [234] has loss (nan|inf).* person \d+ of image \d+"
-    with pytest.raises(loop.NonFiniteLossError, match=message):
+    message = r"step [1234] has loss .*(nan|inf).* person \d+ of image \d+"
+    with pytest.raises(NonFiniteLossError, match=message):
         loop.train(config)
-    for step in Checkpoints(tmp_path / "checkpoints").steps():
-        assert step < 3
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step in checkpoints.steps():
+        state = checkpoints.meta(step)
+        assert state["step"] == 0
+    checkpoints.close()
 
 
 def test_another_network_in_the_work_directory_is_refused(trained):
+    before = (Path(trained[0].workdir) / "config.json").read_text()
     config = replace(trained[0], model=replace(trained[0].model, head_width=24))
     with pytest.raises(CheckpointError, match=r"the checkpoint has shape \[.*this network"):
         loop.train(config)
+    assert (Path(trained[0].workdir) / "config.json").read_text() == before
 
 
 def test_other_data_in_the_work_directory_is_refused(trained):
@@ -135,11 +208,11 @@ def test_other_data_in_the_work_directory_is_refused(trained):
         loop.train(config)
 
 
-def test_differences_between_settings_are_named():
-    old = {"a": 1, "b": {"c": [1, 2], "d": 3}}
-    assert loop.differences(old, {"a": 1, "b": {"c": (1, 2), "d": 4}}) == ["b.d was 3, is 4"]
-
-
-def test_steps_use_the_devices_there_are(trained):
-    assert jax.device_count() == 4
-    assert np.isfinite(trained[1]["AP"])
+def test_boxes_that_name_other_images_are_refused_before_training(trained, tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text('[{"image_id": 987, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]')
+    settings = replace(trained[0].evaluation, boxes=str(path))
+    config = replace(trained[0], workdir=str(tmp_path / "run"), evaluation=settings)
+    with pytest.raises(ValueError, match=r"none of the 1 images .* is among these .*987"):
+        loop.train(config)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()

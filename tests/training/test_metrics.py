@@ -32,6 +32,13 @@ def test_a_resumed_run_keeps_what_came_before_and_no_step_twice(tmp_path):
     ]
 
 
+def test_a_last_line_without_its_end_is_kept_whole(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "time": {time.time()}, "loss": 1.0}}')
+    with MetricWriter(tmp_path, first_step=1) as writer:
+        writer.write(2, {"loss": 2.0})
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2]
+
+
 def test_a_line_cut_by_a_kill_is_dropped(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
         f'{{"step": 1, "time": {time.time()}, "loss": 1.0}}\n{{"step": 2, "lo'

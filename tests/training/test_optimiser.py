@@ -44,7 +44,7 @@ def test_steps_fall_at_their_shares_of_the_run():
         ),
         100,
     )
-    rates = [float(schedule(step)) for step in (49, 51, 79, 81)]
+    rates = [float(schedule(step)) for step in (49, 50, 79, 80)]
     np.testing.assert_allclose(rates, [1.0, 0.1, 0.1, 0.01], rtol=1e-6)
 
 

@@ -41,7 +41,7 @@ def run(tmp_path_factory):
     key = jax.random.key(0)
     variables = initialise(key, module, config.model)
     update = jax.jit(partial(train_step, module=module, optimiser=optimiser, config=config))
-    return update, start(variables, optimiser, key, ema=0.9), config
+    return update, start(key, variables, optimiser, ema=0.9), config
 
 
 def test_targets_peak_at_the_joints():
@@ -82,7 +82,7 @@ def test_the_average_follows_its_recurrence(run):
 def test_the_metrics_are_of_this_step(run):
     update, state, _ = run
     _, metrics = update(state, a_batch())
-    assert set(metrics) == {"loss", "gradient_norm"}
+    assert set(metrics) == {"loss", "gradient_norm", "parameter_norm"}
     assert float(metrics["gradient_norm"]) > 0
 
 

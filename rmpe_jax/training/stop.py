@@ -1,0 +1,58 @@
+"""How a run ends early: asked to by a signal, or because its figures are no numbers any more."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+
+from rmpe_jax.records import Batch
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became infinite or not a number; the run stopped."""
+
+
+def check_finite(step: int, batch: Batch, metrics: dict[str, jax.Array]) -> None:
+    """Raise NonFiniteLossError if a step's figures are no numbers, naming its records."""
+    values = {name: float(value) for name, value in metrics.items()}
+    if all(np.isfinite(list(values.values()))):
+        return
+    people = [
+        f"person {person} of image {image}"
+        for person, image in zip(batch.person_id, batch.image_id, strict=True)
+    ]
+    raise NonFiniteLossError(
+        f"step {step} has {', '.join(f'{name} {value}' for name, value in values.items())}. Its "
+        f"batch held {', '.join(people)}. The last checkpoint is from before and is whole: look "
+        "at these records, lower --optimiser.learning-rate or set --optimiser.clip-norm 1, and "
+        "start again."
+    )
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question the loop can ask; a second one is obeyed at once.
+
+    Only a main thread may install handlers; elsewhere the answer is always no.
+    """
+    asked: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(number, previous[number])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    except ValueError:
+        previous = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
