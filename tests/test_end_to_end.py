@@ -50,33 +50,41 @@ def config(folder: Path, workdir: Path) -> Config:
             validation_images="val",
             prepared=str(workdir / "prepared"),
         ),
-        train=TrainConfig(steps=60, batch_size=8, sigma=1.5, log_every=5, checkpoint_every=60),
+        train=TrainConfig(
+            steps=150, batch_size=8, loss="cross_entropy", sigma=1.0, checkpoint_every=150
+        ),
     )
+
+
+def mean_error(joints_px: np.ndarray, person: dict) -> float:
+    """Mean distance to the labelled joints, in sides of the box."""
+    wanted = np.asarray(person["keypoints"]).reshape(17, 3)
+    labelled = wanted[:, 2] > 0
+    distance = np.linalg.norm(joints_px - wanted[:, :2], axis=1)[labelled]
+    return float(distance.mean() / max(person["bbox"][2:]))
 
 
 def test_train_evaluate_and_predict_on_real_photographs(sixty, tmp_path):
     settings = config(sixty, tmp_path)
     result = rmpe_jax.train(settings)
     assert result["images"] == 12
-    losses = [
-        json.loads(line)["loss"]
-        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    ]
-    assert np.mean(losses[-3:]) < 0.8 * losses[0]
-
-    model = rmpe_jax.load(settings.workdir)
-    truth = json.loads((sixty / "annotations/val.json").read_text())
-    person = next(a for a in truth["annotations"] if a["num_keypoints"] > 8)
-    name = next(i["file_name"] for i in truth["images"] if i["id"] == person["image_id"])
-    x, y, width, height = person["bbox"]
-    image = rmpe_jax.read_image(sixty / "images" / "val" / name)
-    poses = model(image, [[x, y, x + width, y + height]])
-    assert poses.joints_px.shape == (1, 17, 2)
-    grown = [x - width, y - height, x + 2 * width, y + 2 * height]
-    inside = (poses.joints_px[0] > grown[:2]) & (poses.joints_px[0] < grown[2:])
-    assert inside.all()
     assert cv2.imread(str(tmp_path / "run" / "contact_sheet.png")).shape[2] == 3
-
+    truth = json.loads((sixty / "annotations/val.json").read_text())
     records = json.loads((tmp_path / "run" / "records.json").read_text())
-    stored = {r["image_id"] for r in records}
-    assert stored <= {i["id"] for i in truth["images"]} and len(stored) > 6
+    stored = {record["image_id"] for record in records}
+    assert stored <= {image["id"] for image in truth["images"]} and len(stored) > 6
+
+    # On the photographs it has seen, the network does better than pointing at the box's centre.
+    model = rmpe_jax.load(settings.workdir)
+    seen = json.loads((sixty / "annotations/train.json").read_text())
+    names = {image["id"]: image["file_name"] for image in seen["images"]}
+    people = [a for a in seen["annotations"] if a["num_keypoints"] > 8][:20]
+    found, centre = [], []
+    for person in people:
+        x, y, width, height = person["bbox"]
+        image = rmpe_jax.read_image(sixty / "images" / "val" / names[person["image_id"]])
+        poses = model(image, [[x, y, x + width, y + height]])
+        found.append(mean_error(poses.joints_px[0], person))
+        middle = np.tile([x + width / 2, y + height / 2], (17, 1))
+        centre.append(mean_error(middle, person))
+    assert np.mean(found) < 0.8 * np.mean(centre)

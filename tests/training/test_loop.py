@@ -184,13 +184,11 @@ def test_a_finished_run_only_evaluates_again(trained, capsys):
 def test_a_loss_that_is_no_number_stops_the_run_naming_step_and_records(trained, tmp_path):
     config = replace(trained[0], workdir=str(tmp_path))
     config = replace(config, optimiser=replace(config.optimiser, learning_rate=1e38, clip_norm=0.0))
-    message = r"step [1234] has loss .*(nan|inf).* person \d+ of image \d+"
+    message = r"step 1 has .*parameter_norm (nan|inf).* person \d+ of image \d+"
     with pytest.raises(NonFiniteLossError, match=message):
         loop.train(config)
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
-    for step in checkpoints.steps():
-        state = checkpoints.meta(step)
-        assert state["step"] == 0
+    checkpoints = Checkpoints(tmp_path / "checkpoints", read_only=True)
+    assert checkpoints.steps() == []
     checkpoints.close()
 
 

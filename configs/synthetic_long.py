@@ -1,0 +1,28 @@
+"""Drawn people again, with more of them and more time.
+
+    rmpe train configs/synthetic_long.py
+
+The network of configs/synthetic.py on 4,000 drawn images, evaluated on 200 held-out ones. @TIME@
+"""
+
+from rmpe_jax.config import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimiserConfig,
+    TrainConfig,
+)
+
+config = Config(
+    workdir="runs/synthetic_long",
+    data=DataConfig(source="synthetic", synthetic_train=4000, synthetic_validation=200),
+    augment=AugmentConfig(scale=0.2, turn_degrees=15.0, gain=0.1),
+    model=ModelConfig(family="pyramid", depth=18, trunk_stages=3, input_height=128, input_width=96),
+    optimiser=OptimiserConfig(learning_rate=2e-3, warmup_steps=50, clip_norm=5.0, ema=0.995),
+    train=TrainConfig(
+        steps=4000, batch_size=16, loss="cross_entropy", sigma=1.5, evaluate_every=1000
+    ),
+    evaluation=EvaluationConfig(flip=True, blur=1.0),
+)
