@@ -9,7 +9,7 @@ def test_names_versions_devices_and_data(data_root, monkeypatch):
     text = "\n".join(facts)
     assert f"jax {importlib.metadata.version('jax')}" in text
     assert "devices: " in text
-    assert f"COCO keypoints: {data_root / 'coco_pose'}" in text
+    assert f"photographs: {data_root / 'coco_pose'}" in text
 
 
 def test_absent_data_comes_with_what_to_do(tmp_path, monkeypatch):
@@ -29,6 +29,11 @@ def test_a_missing_package_comes_with_the_command(monkeypatch):
     facts, advice = doctor.report()
     assert "grain: missing" in facts
     assert "pip install grain" in advice
+
+
+def test_a_second_opencv_comes_with_what_to_remove(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda package: "1.0")
+    assert any("pip uninstall opencv-python," in line for line in doctor.report()[1])
 
 
 def test_little_disk_is_noticed(monkeypatch):

@@ -57,6 +57,11 @@ def _check(model: ModelConfig, joints: int) -> None:
         raise ValueError(f"model.normalise is {model.normalise!r}; choose none or imagenet")
     if model.dtype not in ("float32", "bfloat16"):
         raise ValueError(f"model.dtype is {model.dtype!r}; choose float32 or bfloat16")
+    if model.stored_statistics and model.family != "pyramid":
+        raise ValueError(
+            f"model.stored_statistics is set, but only the pyramid has it, not {model.family}; "
+            "use --model.stored-statistics False"
+        )
     if model.family == "hourglass":
         _check_hourglass(model)
     else:

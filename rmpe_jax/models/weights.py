@@ -68,7 +68,10 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             f"{path} ends in {path.suffix!r}; weights are read from {', '.join(readers)} files"
         )
     if not path.is_file():
-        raise ValueError(f"there is no file {path}; give the path of a {path.suffix} file")
+        raise ValueError(
+            f"there is no file {path}; give --model.trunk-weights the path of ImageNet weights "
+            "(torchvision's resnet18 as .pth, .safetensors or .npz), or None to start from nothing"
+        )
     return {name: _float32(array) for name, array in readers[path.suffix](path).items()}
 
 

@@ -53,6 +53,7 @@ def test_settings_reach_the_network(family):
         ({"family": "fastpose", "trunk_stages": 3}, "trunk_stages is 3; fastpose needs all 4"),
         ({"trunk_stages": 3, "frozen_stages": 4}, "frozen_stages is 4; choose 0 .* to 3"),
         ({"family": "hourglass", "frozen_stages": 1}, "frozen_stages is 1, but .* use 0"),
+        ({"family": "fastpose", "stored_statistics": True}, "only the pyramid has it, not fastp"),
         ({"family": "hourglass", "stacks": 0}, "stacks is 0; .* at least 1"),
         ({"family": "hourglass", "features": 7}, "features is 7; use an even number"),
         ({"family": "hourglass", "input_height": 96}, "96; .* multiple of 64, such as 64 or 128"),
