@@ -148,6 +148,14 @@ def test_wrong_scores_are_refused(model, scores, message):
         model(picture(), BOXES, scores)
 
 
+def test_rows_that_fill_up_are_not_valid_and_have_an_area():
+    """A crop of a box without area could not be undone."""
+    detections = predict.padded_detections(BOXES, np.ones(3))
+    assert detections.valid.tolist() == [True, True, True, False]
+    size = detections.boxes_px[:, 2:] - detections.boxes_px[:, :2]
+    assert (size > 0).all()
+
+
 def test_the_score_is_box_score_times_mean_of_the_sure_joints():
     confidence = jnp.asarray([[0.8, 0.6, 0.1, 0.2], [0.1, 0.0, 0.2, 0.1]])
     score = person_score(jnp.asarray([0.5, 1.0]), confidence)

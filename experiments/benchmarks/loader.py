@@ -2,29 +2,54 @@
 
     python experiments/benchmarks/loader.py
 
-Draws synthetic photographs of 480 x 360, then times the training loader with all its
-augmentation at 256x192 and at 128x96. Writes experiments/results/benchmark_loader.json.
+Draws synthetic photographs of 480 x 360, then times the training loader with all its augmentation
+at 256x192 and at 128x96: cold, where every crop decodes its JPEG again, and warm, where decoded
+photographs are kept in memory as in training. The cases take turns; medians over the rounds.
+Writes experiments/results/benchmark_loader.json.
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import time
-from pathlib import Path
+
+import common
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data.dataset import prepare
-from rmpe_jax.data.loader import training_batches
+from rmpe_jax.data import loader
+from rmpe_jax.data.dataset import PhotographSource, prepare
 from rmpe_jax.skeletons import COCO17
 
-RESULT = Path(__file__).parent.parent / "results" / "benchmark_loader.json"
 BATCH = 32
+SIZES = {"256x192": (256, 192), "128x96": (128, 96)}
+
+
+def speed(source: PhotographSource, data: DataConfig, size: str, kept: int, batches: int) -> float:
+    """Return crops a second once the threads run, with `kept` bytes of decoded photographs."""
+    loader.DECODED_BYTES = kept
+    height, width = SIZES[size]
+    given = loader.training_batches(
+        source,
+        COCO17,
+        data,
+        AugmentConfig(),
+        height=height,
+        width=width,
+        batch_size=BATCH,
+        seed=0,
+    )
+    people = len(source.person_index)
+    for _ in range(people // BATCH if kept else 10):  # until threads and memory are warm
+        next(given)
+    began = time.perf_counter()
+    for _ in range(batches):
+        next(given)
+    taken = time.perf_counter() - began
+    given.close()
+    return batches * BATCH / taken
 
 
 def main() -> None:
-    """Time both crop sizes, interleaved, and write the result."""
+    """Time all cases in turn and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", type=int, default=60)
@@ -34,34 +59,26 @@ def main() -> None:
         synthetic_train=500, synthetic_height=360, synthetic_width=480, threads=arguments.threads
     )
     source = prepare(data, "train")
-    speeds: dict[str, list[float]] = {"256x192": [], "128x96": []}
-    for _ in range(arguments.rounds):
-        for size, measured in speeds.items():
-            height, width = (int(side) for side in size.split("x"))
-            batches = training_batches(
-                source,
-                COCO17,
-                data,
-                AugmentConfig(),
-                height=height,
-                width=width,
-                batch_size=BATCH,
-                seed=0,
-            )
-            for _ in range(10):  # the start-up of threads and buffers is not counted
-                next(batches)
-            began = time.perf_counter()
-            for _ in range(arguments.batches):
-                next(batches)
-            measured.append(arguments.batches * BATCH / (time.perf_counter() - began))
-    result = {
-        "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "jpeg": "480 x 360",
-        "threads": arguments.threads,
-        "crops_per_second": {size: round(statistics.median(v)) for size, v in speeds.items()},
+    budget = loader.DECODED_BYTES
+    cases = {
+        f"{size} {state}": (size, kept)
+        for size in SIZES
+        for state, kept in (("cold", 0), ("warm", budget))
     }
-    print(json.dumps(result, indent=2))
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    measured: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(arguments.rounds):
+        for name, (size, kept) in cases.items():
+            measured[name].append(speed(source, data, size, kept, arguments.batches))
+    medians = {name: round(statistics.median(values)) for name, values in measured.items()}
+    common.write(
+        "loader",
+        {
+            "jpeg": "480 x 360",
+            "threads": arguments.threads,
+            "rounds": arguments.rounds,
+            "crops_per_second": medians,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ every job once; the median over the rounds counts, and the ratio of medians is o
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import common
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +25,6 @@ from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
 
 HEIGHT, WIDTH, JOINTS = 256, 192, 17
-RESULT = Path(__file__).parent.parent / "results" / "benchmark_network.json"
 
 
 class Bottleneck(nn.Module):
@@ -144,15 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    cores = os.cpu_count()
-    torch.set_num_threads(cores)
-    result: dict = {
-        "hardware": f"{platform.processor() or platform.machine()}, {cores} cores",
-        "versions": {"jax": jax.__version__, "torch": torch.__version__},
-        "device": str(jax.devices()[0]),
-        "rounds": rounds,
-        "cases": {},
-    }
+    torch.set_num_threads(os.cpu_count() or 1)
+    cases = {}
     for what, batch in (("forward", 1), ("forward", 8), ("forward+backward", 8)):
         times = medians(
             {
@@ -164,9 +154,13 @@ def main() -> None:
         )
         case = {**times, "ratio": round(times["ours"] / times["torch"], 2)}
         case["ratio to channels_last"] = round(times["ours"] / times["torch channels_last"], 2)
-        result["cases"][f"{what} batch {batch}"] = case
+        cases[f"{what} batch {batch}"] = case
         print(f"{what} batch {batch}: {case}", flush=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    versions = {"jax": jax.__version__, "torch": torch.__version__}
+    device = str(jax.devices()[0])
+    common.write(
+        "network", {"versions": versions, "device": device, "rounds": rounds, "cases": cases}
+    )
 
 
 if __name__ == "__main__":

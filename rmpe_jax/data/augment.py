@@ -19,6 +19,10 @@ from rmpe_jax.skeletons import Skeleton
 # joints and at least 3 on the chosen side of the waist; its box grows by a half.
 HALF_BODY_LABELLED, HALF_BODY_CHOSEN, HALF_BODY_EXTEND = 8, 3, 0.5
 
+# Crops are interpolated in bands of rows of about this many pixels: larger intermediate arrays
+# come fresh from the operating system each time, which makes the whole three times slower.
+BAND_PIXELS = 24_576
+
 
 def crop_theta(
     box_px: Float[Array, " 4"],
@@ -130,18 +134,13 @@ def crop(
     OpenCV counts pixels from the centre of the first one, half a pixel inside the edge.
     """
     # cv2.warpAffine rounds to 1/32 pixel, up to 6 grey levels off: only the gathering is OpenCV's.
-    columns, rows, right, below = _source_pixels(image, theta_crop, height, width)
-    pixel = np.empty((height, width, 2), np.int16)
-    pixel[..., 0], pixel[..., 1] = columns, rows
-    top_left = _gather(image, pixel)
-    pixel[..., 0] += 1
-    top = _between(top_left, _gather(image, pixel), right)
-    pixel[..., 1] += 1
-    bottom_right = _gather(image, pixel)
-    pixel[..., 0] -= 1
-    level = _between(top, _between(_gather(image, pixel), bottom_right, right), below)
-    level += 0.5  # the cast cuts off
-    return level.astype(np.uint8)
+    places = _source_pixels(image, theta_crop, height, width)
+    pulled = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // width)
+    for first in range(0, height, rows):
+        band = slice(first, first + rows)
+        pulled[band] = _interpolate(image, *(place[band] for place in places))
+    return pulled
 
 
 def vary_colour(
@@ -181,6 +180,27 @@ def _source_pixels(
     # Far outside is as black as just outside, and fits OpenCV's 16-bit coordinates.
     columns = np.clip(columns, -2, image.shape[1])
     return columns, np.clip(rows, -2, image.shape[0]), right, below
+
+
+def _interpolate(
+    image: UInt8[np.ndarray, "image_height image_width 3"],
+    columns: Float[np.ndarray, "height width"],
+    rows: Float[np.ndarray, "height width"],
+    right: Float[np.ndarray, "height width"],
+    below: Float[np.ndarray, "height width"],
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the image between its pixels, at what `_source_pixels` gives."""
+    pixel = np.empty((*columns.shape, 2), np.int16)
+    pixel[..., 0], pixel[..., 1] = columns, rows
+    top_left = _gather(image, pixel)
+    pixel[..., 0] += 1
+    top = _between(top_left, _gather(image, pixel), right)
+    pixel[..., 1] += 1
+    bottom_right = _gather(image, pixel)
+    pixel[..., 0] -= 1
+    level = _between(top, _between(_gather(image, pixel), bottom_right, right), below)
+    level += 0.5  # the cast cuts off
+    return level.astype(np.uint8)
 
 
 def _gather(
