@@ -21,7 +21,7 @@ HALF_BODY_LABELLED, HALF_BODY_CHOSEN, HALF_BODY_EXTEND = 8, 3, 0.5
 
 # Crops are interpolated in bands of rows of about this many pixels: larger intermediate arrays
 # come fresh from the operating system each time, which makes the whole three times slower.
-BAND_PIXELS = 24_576
+BAND_PIXELS = 12_288
 
 
 def crop_theta(
@@ -129,17 +129,14 @@ def crop(
     height: int,
     width: int,
 ) -> UInt8[np.ndarray, "{height} {width} 3"]:
-    """Return the image pulled by theta_crop, bilinear, black outside: as `geometry.sampler.pull`.
-
-    OpenCV counts pixels from the centre of the first one, half a pixel inside the edge.
-    """
+    """Return the image pulled by theta_crop, bilinear, black outside, as `sampler.pull` does."""
     # cv2.warpAffine rounds to 1/32 pixel, up to 6 grey levels off: only the gathering is OpenCV's.
-    places = _source_pixels(image, theta_crop, height, width)
+    theta_px = _between_pixels(theta_crop, image.shape[:2], (height, width))
     pulled = np.empty((height, width, 3), np.uint8)
     rows = max(1, BAND_PIXELS // width)
     for first in range(0, height, rows):
-        band = slice(first, first + rows)
-        pulled[band] = _interpolate(image, *(place[band] for place in places))
+        last = min(first + rows, height)
+        pulled[first:last] = _interpolate(image, *_places(image, theta_px, first, last, width))
     return pulled
 
 
@@ -157,23 +154,31 @@ def vary_colour(
     return cv2.LUT(crop, table[None])
 
 
-def _source_pixels(
-    image: UInt8[np.ndarray, "image_height image_width 3"],
-    theta_crop: Float[np.ndarray, "2 3"],
-    height: int,
-    width: int,
-) -> tuple[Float[np.ndarray, "{height} {width}"], ...]:
-    """Return for each crop pixel the image column and row up left of it, and how far beyond.
+def _between_pixels(
+    theta: Float[np.ndarray, "2 3"], input_shape: tuple[int, ...], output_shape: tuple[int, int]
+) -> Float[np.ndarray, "2 3"]:
+    """Return a map of points as one of OpenCV's pixels, which it counts from the first's centre."""
+    (input_height, input_width), (height, width) = input_shape, output_shape
+    half_height, half_width = input_height / 2, input_width / 2
+    to_input = np.array([[half_width, 0, half_width - 0.5], [0, half_height, half_height - 0.5]])
+    from_output = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1]])
+    return affine.compose(to_input, affine.compose(theta, from_output))
 
-    OpenCV counts pixels from the centre of the first one, half a pixel inside the edge.
+
+def _places(
+    image: UInt8[np.ndarray, "image_height image_width 3"],
+    theta_px: Float[np.ndarray, "2 3"],
+    first: int,
+    last: int,
+    width: int,
+) -> tuple[Float[np.ndarray, "height width"], ...]:
+    """Return for the crop's rows first to last - 1 the image column and row up left of each pixel.
+
+    And how far it lies beyond them, to the right and below.
     """
-    half_height, half_width = image.shape[0] / 2, image.shape[1] / 2
-    to_image = np.array([[half_width, 0, half_width - 0.5], [0, half_height, half_height - 0.5]])
-    from_crop = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1]])
-    theta = affine.compose(to_image, affine.compose(theta_crop, from_crop))
-    (a, b, shift_x), (c, d, shift_y) = theta.astype(np.float32)
+    (a, b, shift_x), (c, d, shift_y) = theta_px.astype(np.float32)
     across = np.arange(width, dtype=np.float32)
-    down = np.arange(height, dtype=np.float32)[:, None]
+    down = np.arange(first, last, dtype=np.float32)[:, None]
     x, y = a * across + (b * down + shift_x), c * across + (d * down + shift_y)
     columns, rows = np.floor(x), np.floor(y)
     right, below = x - columns, y - rows
@@ -189,7 +194,7 @@ def _interpolate(
     right: Float[np.ndarray, "height width"],
     below: Float[np.ndarray, "height width"],
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Return the image between its pixels, at what `_source_pixels` gives."""
+    """Return the image between its pixels, at what `_places` gives."""
     pixel = np.empty((*columns.shape, 2), np.int16)
     pixel[..., 0], pixel[..., 1] = columns, rows
     top_left = _gather(image, pixel)
