@@ -19,9 +19,9 @@ from rmpe_jax.config import (
 config = Config(
     workdir="runs/synthetic",
     data=DataConfig(source="synthetic", synthetic_train=1000, synthetic_validation=200),
-    augment=AugmentConfig(scale=0.2, turn_degrees=15.0, gain=0.1),
+    augment=AugmentConfig(scale=0.15, turn_degrees=15.0, turn_probability=0.3, gain=0.1),
     model=ModelConfig(family="pyramid", depth=18, trunk_stages=3, input_height=128, input_width=96),
-    optimiser=OptimiserConfig(learning_rate=2e-3, warmup_steps=50, clip_norm=5.0, ema=0.99),
-    train=TrainConfig(steps=1000, batch_size=16, loss="cross_entropy", sigma=1.5),
+    optimiser=OptimiserConfig(learning_rate=3e-3, warmup_steps=50, clip_norm=5.0, ema=0.99),
+    train=TrainConfig(steps=1050, batch_size=16, loss="cross_entropy", sigma=1.5),
     evaluation=EvaluationConfig(flip=True, blur=1.0),
 )

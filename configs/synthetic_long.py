@@ -18,9 +18,9 @@ from rmpe_jax.config import (
 config = Config(
     workdir="runs/synthetic_long",
     data=DataConfig(source="synthetic", synthetic_train=4000, synthetic_validation=200),
-    augment=AugmentConfig(scale=0.2, turn_degrees=15.0, gain=0.1),
+    augment=AugmentConfig(scale=0.15, turn_degrees=15.0, turn_probability=0.3, gain=0.1),
     model=ModelConfig(family="pyramid", depth=18, trunk_stages=3, input_height=128, input_width=96),
-    optimiser=OptimiserConfig(learning_rate=2e-3, warmup_steps=50, clip_norm=5.0, ema=0.995),
+    optimiser=OptimiserConfig(learning_rate=3e-3, warmup_steps=50, clip_norm=5.0, ema=0.995),
     train=TrainConfig(
         steps=4000, batch_size=16, loss="cross_entropy", sigma=1.5, evaluate_every=1000
     ),
