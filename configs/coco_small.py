@@ -4,13 +4,19 @@
 
 DIR holds annotations/person_keypoints_{train,val}.json and images/{train,val}/ (a cut of COCO
 val2017: 4,998 people to learn from, 848 to test on). The trunk starts from ImageNet (ResNet-18 to
-stride 16); with --model.trunk-weights None it starts from nothing and reaches less.
+stride 16); with --model.trunk-weights None --model.frozen-stages 0 --model.stored-statistics False
+it starts from nothing and will reach less.
+
+44 minutes of training and 1 of evaluation on 2 cores of an AMD EPYC reached AP 0.303 (AP50 0.649,
+AP75 0.243) on the 338 test photographs in annotated boxes; 160,000 crops at 60 to 70 a second,
+2.1 GB of memory.
 """
 
 from rmpe_jax.config import (
     AugmentConfig,
     Config,
     DataConfig,
+    EvaluationConfig,
     ModelConfig,
     OptimiserConfig,
     TrainConfig,
@@ -48,4 +54,5 @@ config = Config(
         evaluate_every=2500,
         checkpoint_every=500,
     ),
+    evaluation=EvaluationConfig(blur=1.0),
 )

@@ -4,6 +4,7 @@ Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 """
 
 import json
+import logging
 import os
 import platform
 import sys
@@ -142,6 +143,7 @@ Command = (
 def main() -> None:
     """Run one command; a mistake of the user ends with its message, not with a traceback."""
     arguments = sys.argv[1:]
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what we ask it to do
     try:
         # The settings of a configuration are options of `train`, known once the file is read.
         if arguments[:1] == ["train"] and len(arguments) > 1 and not arguments[1].startswith("-"):

@@ -19,14 +19,12 @@ from jaxtyping import Int, UInt8
 from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import augment, images
 from rmpe_jax.data.dataset import PhotographSource
-from rmpe_jax.geometry import affine
 from rmpe_jax.records import Batch, Persons
 from rmpe_jax.skeletons import Skeleton
 
 DECODED_BYTES = 2**30  # decoded photographs that are kept in memory
 AHEAD = 2  # batches prepared in advance, for each thread
 LAST = 2**62  # end of an endless run's samples; Grain overflows beyond
-NOBODY = -1  # image and person id of a row that only fills the last batch
 
 
 class Batches(Iterator[Batch]):
@@ -138,58 +136,6 @@ def training_batches(
     cv2.setNumThreads(0)  # the threads are ours: OpenCV's own would fight them for the cores
     positions = grain.MapDataset.range(start * local, LAST // local * local)
     return Batches(positions.map(sample).batch(local, batch_fn=_stack), data.threads, start)
-
-
-def validation_batches(
-    source: PhotographSource,
-    skeleton: Skeleton,
-    data: DataConfig,
-    config: AugmentConfig,
-    *,
-    height: int,
-    width: int,
-    batch_size: int,
-    process_index: int = 0,
-    process_count: int = 1,
-) -> Batches:
-    """Return batches of plain crops, every person once and in order.
-
-    The last batch is filled up with black crops of weight 0, whose image and person ids are -1.
-    """
-    import grain
-
-    _check_source(source)
-    local = _local_size(batch_size, process_index, process_count)
-    photographs, count = _Photographs(source), len(source.person_index)
-
-    def sample(position: int) -> Batch:
-        number = _number(position, local, batch_size, process_index)
-        if number >= count:
-            black = np.zeros((height, width, 3), np.uint8)
-            joints = len(skeleton.joints)
-            nothing = np.zeros((joints, 2)), np.zeros(joints), affine.identity()
-            return _row(black, *nothing, NOBODY, NOBODY)
-        row, person = source.person_index[number]
-        image, image_id, persons = photographs[int(row)]
-        image_height, image_width, _ = image.shape
-        theta = augment.crop_theta(
-            persons.boxes_px[person],
-            image_height,
-            image_width,
-            height=height,
-            width=width,
-            extend=config.extend,
-        )
-        crop = augment.crop(image, theta, height, width)
-        joints, weight = augment.joints_in_crop(
-            persons.joints_px[person], theta, image_height, image_width, skeleton, flip=False
-        )
-        return _row(crop, joints, weight, theta, image_id, int(persons.person_id[person]))
-
-    cv2.setNumThreads(0)  # as above
-    batches = -(-count // batch_size)
-    positions = grain.MapDataset.range(batches * local)
-    return Batches(positions.map(sample).batch(local, batch_fn=_stack), data.threads, 0)
 
 
 def _check_source(source: PhotographSource) -> None:

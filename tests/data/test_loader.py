@@ -1,4 +1,3 @@
-import functools
 import itertools
 from dataclasses import replace
 
@@ -142,54 +141,6 @@ def test_a_share_of_a_batch_that_is_not_whole_is_refused(source, config):
         make(source, config, batch_size=0)
 
 
-def validate(source, config, **change):
-    settings = {"height": HEIGHT, "width": WIDTH, "batch_size": BATCH} | change
-    return loader.validation_batches(source, COCO17, config, AUGMENT, **settings)
-
-
-def test_validation_shows_everyone_once_in_order_and_fills_up_with_weight_zero(source, config):
-    count = len(source.person_index)
-    size = count // 2 + 1
-    batches = list(validate(source, config, batch_size=size))
-    assert len(batches) == 2
-    annotations = source.annotations()
-    wanted = [int(annotations[row].persons.person_id[p]) for row, p in source.person_index]
-    assert people(batches)[:count].tolist() == wanted
-    assert (people(batches)[count:] == loader.NOBODY).all()
-    weights = np.concatenate([batch.weight for batch in batches])
-    assert (weights[:count].sum(1) > 0).all() and (weights[count:] == 0).all()
-    assert (batches[-1].crop[-1] == 0).all()
-    assert all(batch.crop.shape == (size, HEIGHT, WIDTH, 3) for batch in batches)
-
-
-def test_validation_crops_are_the_plain_ones(source, config):
-    batch = next(validate(source, config))
-    row, person = source.person_index[1]
-    photograph = source[int(row)]
-    size = photograph.height, photograph.width
-    theta = augment.crop_theta(
-        photograph.persons.boxes_px[person],
-        *size,
-        height=HEIGHT,
-        width=WIDTH,
-        extend=AUGMENT.extend,
-    )
-    np.testing.assert_allclose(batch.theta_crop[1], theta, atol=1e-6)
-    image = images.decode(photograph.jpeg, "x", size=size)
-    np.testing.assert_array_equal(batch.crop[1], augment.crop(image, theta, HEIGHT, WIDTH))
-
-
-def test_validation_is_shared_by_processes(source, config):
-    whole = list(validate(source, config))
-    half = functools.partial(validate, source, config, process_count=2)
-    parts = list(zip(half(process_index=0), half(process_index=1), strict=True))
-    joined = [
-        loader.Batch(*(np.concatenate(fields) for fields in zip(*pair, strict=True)))
-        for pair in parts
-    ]
-    assert_equal(joined, whole)
-
-
 def test_crowds_and_people_without_joints_are_no_samples(source, config, monkeypatch):
     """Everyone but one becomes a crowd or loses the joints: the one is all there is."""
     index = {name: values.copy() for name, values in source._index.items()}
@@ -201,9 +152,8 @@ def test_crowds_and_people_without_joints_are_no_samples(source, config, monkeyp
 
 def test_a_source_without_anyone_is_refused(source, config, monkeypatch):
     monkeypatch.setattr(source, "person_index", source.person_index[:0])
-    for start in (make, validate):
-        with pytest.raises(ValueError, match="the 7 photographs in .* show nobody to train on"):
-            start(source, config)
+    with pytest.raises(ValueError, match="the 7 photographs in .* show nobody to train on"):
+        make(source, config)
 
 
 def test_memory_for_decoded_photographs_is_bounded(source, config, monkeypatch):
