@@ -2,7 +2,7 @@
 
     rmpe train configs/synthetic_long.py
 
-The network of configs/synthetic.py on 4,000 drawn images, evaluated on 200 held-out ones. @TIME@
+The network of configs/synthetic.py on 3,000 drawn images, evaluated on 200 held-out ones. @TIME@
 """
 
 from rmpe_jax.config import (
@@ -17,12 +17,12 @@ from rmpe_jax.config import (
 
 config = Config(
     workdir="runs/synthetic_long",
-    data=DataConfig(source="synthetic", synthetic_train=4000, synthetic_validation=200),
+    data=DataConfig(source="synthetic", synthetic_train=3000, synthetic_validation=200),
     augment=AugmentConfig(scale=0.15, turn_degrees=15.0, turn_probability=0.3, gain=0.1),
     model=ModelConfig(family="pyramid", depth=18, trunk_stages=3, input_height=128, input_width=96),
-    optimiser=OptimiserConfig(learning_rate=3e-3, warmup_steps=50, clip_norm=5.0, ema=0.995),
+    optimiser=OptimiserConfig(learning_rate=3e-3, warmup_steps=50, clip_norm=5.0, ema=0.998),
     train=TrainConfig(
-        steps=4000, batch_size=16, loss="cross_entropy", sigma=1.5, evaluate_every=1000
+        steps=4800, batch_size=16, loss="cross_entropy", sigma=1.5, evaluate_every=2400
     ),
     evaluation=EvaluationConfig(flip=True, blur=1.0),
 )

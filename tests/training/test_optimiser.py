@@ -70,8 +70,10 @@ def test_a_large_gradient_is_clipped_before_it_counts():
     )
     clipped = {"w": jnp.asarray([3.0, 4.0])}
     free = config(name="rmsprop", learning_rate=1.0, schedule="constant", warmup_steps=0)
-    got = optimisers.build(settings).update(gradient, optimisers.build(settings).init(gradient))[1]
-    wanted = optimisers.build(free).update(clipped, optimisers.build(free).init(clipped))[1]
+    params = {"w": jnp.ones(2)}
+    built, unlimited = optimisers.build(settings), optimisers.build(free)
+    got = built.update(gradient, built.init(params), params)[1]
+    wanted = unlimited.update(clipped, unlimited.init(params), params)[1]
     np.testing.assert_allclose(
         optax.tree.get(got, "nu")["w"], optax.tree.get(wanted, "nu")["w"], rtol=1e-6
     )
