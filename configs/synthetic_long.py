@@ -22,7 +22,7 @@ config = Config(
     model=ModelConfig(family="pyramid", depth=18, trunk_stages=3, input_height=128, input_width=96),
     optimiser=OptimiserConfig(learning_rate=3e-3, warmup_steps=50, clip_norm=5.0, ema=0.998),
     train=TrainConfig(
-        steps=4800, batch_size=16, loss="cross_entropy", sigma=1.5, evaluate_every=2400
+        steps=4300, batch_size=16, loss="cross_entropy", sigma=1.5, evaluate_every=2150
     ),
     evaluation=EvaluationConfig(flip=True, blur=1.0),
 )
