@@ -53,8 +53,8 @@ def test_a_key_or_generator_comes_first_and_is_called_so(name):
     for function in public_functions(name):
         parameters = list(inspect.signature(function).parameters)
         assert "rng" not in parameters, f"{name}.{function.__name__}: call it generator or key"
-        if "generator" in parameters:
-            assert parameters[0] == "generator", f"{name}.{function.__name__}"
+        for source in {"generator", "key"} & set(parameters):
+            assert parameters[0] == source, f"{name}.{function.__name__}"
 
 
 @pytest.mark.parametrize("name", MODULES)
