@@ -41,3 +41,10 @@ def test_frozen_are_the_stem_and_the_first_stages(stages):
     if stages:
         expected |= {"trunk/conv1", "trunk/bn1"}
     assert frozen == expected
+
+
+def test_a_layer_of_the_head_is_never_frozen():
+    model = ModelConfig(family="pyramid", frozen_stages=4)
+    params = {"head": {"conv1": jnp.ones(1)}, "trunk": {"conv1": jnp.ones(1)}}
+    frozen = jax.tree_util.tree_map_with_path(lambda path, _: is_frozen(model, path), params)
+    assert frozen == {"head": {"conv1": False}, "trunk": {"conv1": True}}
