@@ -2,7 +2,8 @@
 
     rmpe train configs/synthetic_long.py
 
-The network of configs/synthetic.py on 3,000 drawn images, evaluated on 200 held-out ones. @TIME@
+The network of configs/synthetic.py on 3,000 drawn images, evaluated on 200 held-out ones. 26
+minutes on 2 cores of an AMD EPYC reached AP 0.677 (AP50 0.960, AP75 0.758).
 """
 
 from rmpe_jax.config import (
