@@ -74,9 +74,9 @@ def write(folder: str, split: str, joints: int, photographs: Iterator[Photograph
 def open_split(folder: str, split: str) -> Any:
     """Return the records of a written split: a sequence of dictionaries, images still encoded."""
     path = Path(folder) / Photographs.name / str(Photographs.VERSION)
-    builder = tfds.builder_from_directory(path)
-    encoded: Any = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split=split, decoders=encoded)
+    builder: Any = tfds.builder_from_directory(path)
+    encoded = {"image": tfds.decode.SkipDecoding()}
+    return builder.as_data_source(split, decoders=encoded)
 
 
 def photograph(record: dict[str, Any]) -> Photograph:
