@@ -171,12 +171,13 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
                 writer.write(step, {"AP": precision})
                 progress.console.print(f"step {step}: AP {precision:.3f}")
                 pace = _Pace(step, config.train.batch_size)
-        checkpoints.close()
-        batches.close()  # its threads and its decoded photographs
+    checkpoints.close()
+    batches.close()  # its threads and its decoded photographs
 
-        # The outcome.
-        result, records, model = evaluated(state)
-        if first < steps:
+    # The outcome; all is saved, so Ctrl-C stops at once from here on.
+    result, records, model = evaluated(state)
+    if first < steps:
+        with MetricWriter(workdir, first_step=steps) as writer:
             writer.write(steps, {"AP": result["AP"]})
     write_json(workdir / "result.json", result)
     write_json(workdir / "records.json", records)
