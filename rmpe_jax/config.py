@@ -95,7 +95,7 @@ class ModelConfig:
     """The single-person pose estimator (SPPE)."""
 
     family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid"] = "pyramid"
-    depth: Literal[18, 34, 50, 101, 152] = 18
+    depth: Literal[10, 18, 34, 50, 101, 152] = 18
     """ResNet depth; the hourglass has none."""
     stacks: int = 2
     """Hourglass: how many are stacked (the paper uses 8)."""
@@ -125,7 +125,7 @@ class ModelConfig:
 class OptimiserConfig:
     """The optimiser and its schedule."""
 
-    name: Literal["adam", "rmsprop"] = "adam"
+    name: Literal["adam", "rmsprop", "muon"] = "adam"
     learning_rate: float = 1e-3
     trunk_rate: float = 1.0
     """The rate of the trunk's parameters is multiplied by this (pre-trained ones want less)."""

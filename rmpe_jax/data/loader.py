@@ -18,6 +18,7 @@ from jaxtyping import Int, UInt8
 
 from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import augment, images
+from rmpe_jax.data.crop import Cropper
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.records import Batch, Persons
 from rmpe_jax.skeletons import Skeleton
@@ -102,6 +103,7 @@ def training_batches(
     _check_source(source)
     local = _local_size(batch_size, process_index, process_count)
     photographs, count = _Photographs(source), len(source.person_index)
+    of_thread = threading.local()
 
     @functools.lru_cache(maxsize=2)  # two threads may be at either side of an epoch's end
     def order(epoch: int) -> Int[np.ndarray, " n"]:
@@ -127,7 +129,9 @@ def training_batches(
             height=height,
             width=width,
         )
-        crop = augment.vary_colour(generator, augment.crop(image, theta, height, width), config)
+        if not hasattr(of_thread, "cropper"):
+            of_thread.cropper = Cropper(height, width)
+        crop = augment.vary_colour(generator, of_thread.cropper(image, theta), config)
         joints, weight = augment.joints_in_crop(
             joints_px, theta, image_height, image_width, skeleton, flip=flip
         )

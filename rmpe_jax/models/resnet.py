@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from rmpe_jax.models.layers import HE_INIT, Conv, batch_norm, max_pool
 
 BLOCKS = {
+    10: (1, 1, 1, 1),
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),

@@ -1,18 +1,23 @@
 """The optimiser and its learning rate, from settings."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
-from rmpe_jax.config import Config, OptimiserConfig
+from rmpe_jax.config import Config, ModelConfig, OptimiserConfig
 from rmpe_jax.models.variables import is_frozen
 from rmpe_jax.records import Variables
 
 # RMSprop of the original code (Torch's optim.rmsprop with alpha 0.99, eps outside the root).
 RMSPROP_DECAY = 0.99
 RMSPROP_EPSILON = 1e-8
+# Root mean square of Adam's usual step, in learning rates (Liu et al., Muon is Scalable, 2025).
+ADAM_RMS = 0.2
+OUTPUT_LAYERS = ("final_layer", "conv_out", "outs_")  # of our networks, by how their names begin
 
 
 def learning_rate(config: OptimiserConfig, steps: int) -> optax.Schedule:
@@ -37,7 +42,7 @@ def learning_rate(config: OptimiserConfig, steps: int) -> optax.Schedule:
 
 
 def build(config: Config) -> optax.GradientTransformation:
-    """Return the optimiser of a run: clipping, then Adam or RMSprop, then decay, then the rate.
+    """Return the optimiser of a run: clipping, Adam, RMSprop or Muon, decay, and the rate.
 
     Weight decay applies to kernels: not to biases and scales, and not to what the model keeps
     frozen (whose gradient is 0, but decay would still shrink it).
@@ -53,6 +58,9 @@ def build(config: Config) -> optax.GradientTransformation:
     settings = config.optimiser
     if settings.name == "adam":
         scaling = optax.scale_by_adam()
+    elif settings.name == "muon":
+        choose = partial(_muon_or_adam, config.model)
+        scaling = optax.partition({"muon": _muon(), "adam": optax.scale_by_adam()}, choose)
     else:
         scaling = optax.scale_by_rms(decay=RMSPROP_DECAY, eps=RMSPROP_EPSILON, eps_in_sqrt=False)
     return optax.chain(
@@ -70,3 +78,39 @@ def _in_trunk(params: Variables) -> Variables:
         name: jax.tree.map(lambda _, inside=name == "trunk": inside, part)
         for name, part in params.items()
     }
+
+
+def _muon() -> optax.GradientTransformation:
+    """Return Muon (Jordan, 2024) for kernels [h w in out], each taken as one matrix.
+
+    The step is the nearest orthogonal matrix to the averaged gradient, so that all directions
+    learn alike; its size is made Adam's (Liu et al., Muon is Scalable for LLM Training, 2025), so
+    that one learning rate serves both.
+    """
+
+    def axes(params: Variables) -> Variables:
+        numbers = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
+        return jax.tree.map(lambda _: numbers, params)
+
+    def resize(update: jax.Array) -> jax.Array:
+        inputs, outputs = update[..., 0].size, update.shape[-1]
+        return ADAM_RMS * max(inputs, outputs) ** 0.5 * update
+
+    return optax.chain(
+        optax.contrib.scale_by_muon(weight_dimension_numbers=axes),
+        optax.stateless(lambda updates, _: jax.tree.map(resize, updates)),
+    )
+
+
+def _muon_or_adam(model: ModelConfig, params: Variables) -> Variables:
+    """Return "muon" for kernels inside the network and "adam" for the rest.
+
+    The rest are layers that give the heat-maps, whose outputs have nothing in common, biases and
+    scales, and what the model keeps frozen, for which Muon's matrix products would be wasted.
+    """
+
+    def name(path: tuple, value: jax.Array) -> str:
+        output = path[0].key.startswith(OUTPUT_LAYERS)
+        return "muon" if value.ndim == 4 and not output and not is_frozen(model, path) else "adam"
+
+    return jax.tree_util.tree_map_with_path(name, params)

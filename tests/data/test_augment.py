@@ -4,12 +4,11 @@ import cv2
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rmpe_jax.config import AugmentConfig
-from rmpe_jax.data import augment, images
-from rmpe_jax.geometry import affine, boxes, sampler
+from rmpe_jax.data import augment
+from rmpe_jax.data.crop import Cropper
+from rmpe_jax.geometry import affine, boxes
 from rmpe_jax.skeletons import COCO17
 
 HEIGHT, WIDTH = 64, 48
@@ -53,55 +52,6 @@ def corners_px(theta):
 def sides_px(theta):
     top_left, top_right, bottom_right, _ = corners_px(theta)
     return np.linalg.norm(top_right - top_left), np.linalg.norm(bottom_right - top_right)
-
-
-def pulled(image, theta, height=HEIGHT, width=WIDTH):
-    floats = jnp.asarray(image, jnp.float32), jnp.asarray(theta, jnp.float32)
-    return np.asarray(sampler.pull(*floats, height, width))
-
-
-@settings(deadline=None, max_examples=50)  # the first example compiles
-@given(
-    turn=st.floats(-np.pi, np.pi),
-    flip=st.booleans(),
-    left=st.floats(-60, 150),
-    top=st.floats(-60, 150),
-    wide=st.floats(8, 200),
-)
-def test_the_crop_is_the_devices_pull_of_a_photograph(photograph, turn, flip, left, top, wide):
-    height, width, _ = photograph.shape
-    box = np.array((left, top, left + wide, top + 1.4 * wide))
-    theta = affine.from_box(box, height, width, turn=turn, flip=flip)
-    crop = augment.crop(photograph, theta, HEIGHT, WIDTH)
-    np.testing.assert_allclose(crop, pulled(photograph, theta), atol=2)
-
-
-@pytest.fixture(scope="module")
-def photograph(data_root):
-    return images.read(data_root / "coco_pose/images/val/000000000785.jpg")
-
-
-def test_the_crop_is_the_devices_pull_of_noise_beyond_the_edges_too():
-    noise = np.random.default_rng(0).integers(0, 256, (50, 71, 3), dtype=np.uint8)
-    for turn, box in ((0.0, (-20.0, -9.0, 40.0, 33.0)), (0.8, (30.0, 20.0, 90.0, 70.0))):
-        theta = affine.from_box(np.array(box), 50, 71, turn=turn)
-        crop = augment.crop(noise, theta, HEIGHT, WIDTH)
-        assert (crop == 0).all(-1).mean() > 0.1, "outside is black"
-        np.testing.assert_allclose(crop, pulled(noise, theta), atol=0.6)
-
-
-def test_a_box_far_outside_is_black():
-    white = np.full((50, 71, 3), 255, np.uint8)
-    box = np.array((0.0, 0.0, 40.0, 50.0))
-    for shift in (1e3, 65536.0, -65536.0, 1e9):  # 16-bit coordinates would come back round
-        for axis in ((1, 0, 1, 0), (0, 1, 0, 1)):
-            theta = affine.from_box(box + shift * np.array(axis), 50, 71)
-            assert (augment.crop(white, theta, HEIGHT, WIDTH) == 0).all()
-
-
-def test_the_whole_image_comes_back_unchanged():
-    noise = np.random.default_rng(0).integers(0, 256, (50, 71, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(augment.crop(noise, affine.identity(), 50, 71), noise)
 
 
 def test_the_plain_crop_is_the_extended_box_in_the_crops_shape():
@@ -193,13 +143,14 @@ def test_joints_follow_the_picture(seed):
         joints_px, theta, IMAGE_HEIGHT, IMAGE_WIDTH, COCO17, flip=flip
     )
     order = COCO17.flip_order if flip else range(17)
+    cropper = Cropper(4 * HEIGHT, 4 * WIDTH)
     found = 0
     for joint, source in enumerate(order):
         image = np.zeros((IMAGE_HEIGHT, IMAGE_WIDTH, 3), np.uint8)
         # Circle centres are whole pixels in OpenCV: pixel (x, y) has its centre at x + 0.5.
         centre = joints_px[source, :2] - 0.5
         cv2.circle(image, np.round(centre * 16).astype(int).tolist(), 48, (255,) * 3, -1, 16, 4)
-        crop = augment.crop(image, theta, 4 * HEIGHT, 4 * WIDTH)[..., 0].astype(float)
+        crop = cropper(image, theta)[..., 0].astype(float)
         if weight[joint] and (np.abs(joints[joint]) < 0.9).all():
             rows, columns = np.mgrid[: 4 * HEIGHT, : 4 * WIDTH] + 0.5
             spot = np.array(((columns * crop).sum(), (rows * crop).sum())) / crop.sum()

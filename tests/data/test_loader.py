@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import augment, dataset, images, loader
+from rmpe_jax.data import dataset, images, loader
+from rmpe_jax.data.crop import Cropper
 from rmpe_jax.skeletons import COCO17
 
 HEIGHT, WIDTH, BATCH = 32, 24, 4
@@ -67,11 +68,12 @@ def test_a_row_is_what_its_ids_and_theta_say(source, config):
         )
     )
     photographs = {photograph.image_id: photograph for photograph in source}
+    cropper = Cropper(HEIGHT, WIDTH)
     for row in range(BATCH):
         photograph = photographs[int(batch.image_id[row])]
         image = images.decode(photograph.jpeg, "x", size=(photograph.height, photograph.width))
         theta = batch.theta_crop[row].astype(np.float64)
-        crop = augment.crop(image, theta, HEIGHT, WIDTH)
+        crop = cropper(image, theta)
         assert np.abs(crop.astype(int) - batch.crop[row]).max() <= 1
         person = photograph.persons.person_id.tolist().index(batch.person_id[row])
         labelled = photograph.persons.joints_px[person][:, 2] > 0

@@ -64,6 +64,31 @@ def test_rmsprop_is_torchs():
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
+def test_muon_moves_a_kernel_by_an_orthogonal_matrix_of_adams_size():
+    gradient = np.random.default_rng(0).normal(size=(3, 3, 16, 32)) * np.logspace(-0.5, 0.5, 32)
+    settings = config(name="muon", learning_rate=0.1, schedule="constant", warmup_steps=0)
+    params = {"layer1_0": {"conv1": {"kernel": jnp.asarray(gradient)}}}
+    update = np.asarray(first_update(settings, params)["layer1_0"]["conv1"]["kernel"])
+    values = np.linalg.svd(update.reshape(-1, 32), compute_uv=False)
+    assert values.max() / values.min() < 2.5, "the gradient's differ more than tenfold"
+    # All 32 singular values 1 and 144 rows: the root mean square would be 1 / 12 unscaled.
+    assert np.sqrt((update**2).mean()) == pytest.approx(0.1 * 0.2, rel=0.25)
+    assert (update * gradient).sum() < 0, "downhill"
+
+
+def test_muon_leaves_all_but_inner_kernels_to_adam():
+    rng = np.random.default_rng(0)
+    params = {
+        "layer1_0": {"bn1": {"scale": jnp.asarray(rng.normal(size=7))}},
+        "final_layer": {"kernel": jnp.asarray(rng.normal(size=(1, 1, 4, 5)))},
+        "outs_0": {"conv": {"kernel": jnp.asarray(rng.normal(size=(1, 1, 4, 5)))}},
+    }
+    settings = {"learning_rate": 0.1, "schedule": "constant", "warmup_steps": 0}
+    wanted = first_update(config(name="adam", **settings), params)
+    got = first_update(config(name="muon", **settings), params)
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
+
+
 def test_a_large_gradient_is_clipped_before_it_counts():
     gradient = {"w": jnp.asarray([30.0, 40.0])}
     settings = config(
