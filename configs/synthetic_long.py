@@ -25,7 +25,7 @@ config = Config(
         name="muon", learning_rate=5e-3, warmup_steps=50, clip_norm=5.0, ema=0.998
     ),
     train=TrainConfig(
-        steps=4500, batch_size=16, loss="cross_entropy", sigma=0.7, evaluate_every=1500
+        steps=3400, batch_size=16, loss="cross_entropy", sigma=0.7, evaluate_every=1700
     ),
     evaluation=EvaluationConfig(flip=True, blur=1.0),
 )
