@@ -1,9 +1,10 @@
-"""Drawn people again, with more of them and more time.
+"""Drawn people again, with more of them, more time and a larger network.
 
     rmpe train configs/synthetic_long.py
 
-The network of configs/synthetic.py on 3,000 drawn images, evaluated on 200 held-out ones; with
-Muon and narrow targets, which both count more the longer a run is.
+ResNet-18 to stride 16 on 3,000 drawn images, evaluated on 200 held-out ones; Muon and narrow
+targets count more the longer a run is. 32 minutes on 2 cores of an AMD EPYC, drawing the images
+included, reached AP 0.824 (AP50 0.970, AP75 0.906).
 """
 
 from rmpe_jax.config import (
