@@ -6,6 +6,7 @@ line changes one value of it. This module imports nothing heavy, so that `rmpe -
 
 import dataclasses
 import os
+import re
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ Settings = TypeVar("Settings")
 LOWEST = {
     "data.threads": 1,
     "train.steps": 1,
+    "stages.steps": 1,
+    "stages.learning_rate": 0.0,
+    "train.parallel_weight": 0.0,
     "train.batch_size": 1,
     "train.log_every": 1,
     "train.checkpoint_every": 1,
@@ -27,11 +31,13 @@ LOWEST = {
     "augment.extend": 0.0,
     "augment.scale": 0.0,
     "augment.turn_degrees": 0.0,
+    "augment.jitter": 0.0,
     "optimiser.learning_rate": 0.0,
     "optimiser.clip_norm": 0.0,
     "optimiser.weight_decay": 0.0,
     "optimiser.warmup_steps": 0,
     "evaluation.blur": 0.0,
+    "evaluation.jitter": 0.0,
 }
 
 
@@ -78,6 +84,9 @@ class AugmentConfig:
     """Crop size is multiplied by 2^s, s normal with this spread, clipped at twice it."""
     shift: float = 0.0
     """Crop centre moves by a normal of this share of the box sides."""
+    jitter: float = 0.0
+    """Each side of the box moves as a detector's would, by this many times what the authors of
+    RMPE published (0: not)."""
     turn_degrees: float = 30.0
     """Rotation: normal with this spread, clipped at twice it."""
     turn_probability: float = 0.6
@@ -91,8 +100,19 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class STNConfig:
+    """The symmetric spatial transformer about the pose network (RMPE, section 3.1)."""
+
+    form: Literal["none", "affine", "scale_shift"] = "none"
+    """none: no transformer. affine: theta has all six numbers (the paper). scale_shift: one
+    scale and a shift."""
+    network: Literal["resnet18", "small"] = "resnet18"
+    """What finds theta: the paper's ResNet-18, or a small network for small crops."""
+
+
+@dataclass(frozen=True)
 class ModelConfig:
-    """The single-person pose estimator (SPPE)."""
+    """The single-person pose estimator (SPPE), and the transformer about it."""
 
     family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid"] = "pyramid"
     depth: Literal[10, 18, 34, 50, 101, 152] = 18
@@ -119,6 +139,7 @@ class ModelConfig:
     """Compute type; parameters stay float32."""
     trunk_weights: str | None = None
     """File with ImageNet weights in torchvision names: .npz, .safetensors, .pth."""
+    stn: STNConfig = field(default_factory=STNConfig)
 
 
 @dataclass(frozen=True)
@@ -152,6 +173,12 @@ class TrainConfig:
     """squared: error of each pixel (the paper). cross_entropy: of where the joint is."""
     sigma: float = 2.0
     """Spread of the Gaussian target, in heat-map pixels."""
+    start_from: str | None = None
+    """Work directory of a run whose weights this one starts with; what it lacks starts new."""
+    parallel: str | None = None
+    """Work directory of a run whose network is the frozen parallel SPPE, which trains the STN."""
+    parallel_weight: float = 1.0
+    """Weight of the parallel SPPE's loss beside the main one's."""
     log_every: int = 20
     evaluate_every: int = 0
     """Steps between evaluations on the validation split (0: only at the end)."""
@@ -176,6 +203,24 @@ class EvaluationConfig:
     """COCO-format detections to use as boxes; without it, the annotated boxes."""
     box_threshold: float = 0.0
     """Detections below this score are not used."""
+    jitter: float = 0.0
+    """Annotated boxes are moved as in training, by this many times what was published; always in
+    the same way."""
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One part of a run in stages: what differs from the run's settings."""
+
+    name: str
+    """Its folder in the work directory is its number and this name."""
+    steps: int
+    learning_rate: float
+    transformer: bool = True
+    """Use `model.stn`; without it the pose network is trained alone."""
+    parallel: bool = True
+    """Train the transformer by the parallel SPPE as well: `train.parallel`, or if that is None
+    what the first stage ended with."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +235,8 @@ class Config:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    stages: tuple[StageConfig, ...] = ()
+    """Stages that follow each other, each from the weights of the one before; none: one run."""
 
 
 def load(path: str) -> Config:
@@ -222,11 +269,14 @@ def checked(config: Config) -> Config:
             raise ValueError(f"{name} is {value!r}; a number is expected")
         if hint is int and not isinstance(value, int):
             raise ValueError(f"{name} is {value!r}; a whole number is expected")
-        lowest = LOWEST.get(name)
+        lowest = LOWEST.get(re.sub(r"\.\d+\.", ".", name))
         if lowest is not None and not value >= lowest:
             raise ValueError(f"{name} is {value!r}; at least {lowest} is allowed")
     if not 0 <= config.optimiser.ema < 1:
         raise ValueError(f"optimiser.ema is {config.optimiser.ema!r}; 0 (none) to below 1")
+    names = [stage.name for stage in config.stages]
+    if any(not re.fullmatch(r"[\w-]+", name) for name in names):
+        raise ValueError(f"stages are called {names}; a name has letters, digits, - and _")
     return config
 
 
@@ -244,11 +294,14 @@ def from_dict(kind: type[Settings], values: dict[str, Any]) -> Settings:
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ValueError(f"{kind.__name__} has no {unknown[0]!r}; it has {sorted(fields)}")
-    made = {}
+    made, hints = {}, get_type_hints(kind)
     for name, value in values.items():
         default = fields[name].default_factory
+        item = next(iter(get_args(hints[name])), None)  # what a tuple holds
         if default is not dataclasses.MISSING and dataclasses.is_dataclass(default):
             made[name] = from_dict(default, value)  # type: ignore[arg-type]
+        elif dataclasses.is_dataclass(item):
+            made[name] = tuple(from_dict(item, part) for part in value)  # type: ignore[arg-type]
         else:
             made[name] = tuple(value) if isinstance(value, list) else value
     return kind(**made)
@@ -261,6 +314,9 @@ def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:
         value = getattr(settings, entry.name)
         if dataclasses.is_dataclass(value):
             yield from _values(value, f"{prefix}{entry.name}.")
+        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+            for number, part in enumerate(value):
+                yield from _values(part, f"{prefix}{entry.name}.{number}.")
         else:
             yield f"{prefix}{entry.name}", value, hints[entry.name]
 

@@ -6,9 +6,32 @@ same target and counts the same (Newell et al., Stacked Hourglass Networks, 2016
 labelled joint the loss and its gradient are 0.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from rmpe_jax.geometry import heatmaps as maps
+
+
+def joints_loss(
+    heatmaps: Float[Array, "stacks b h w k"],
+    joints: Float[Array, "b k 2"],
+    weight: Float[Array, "b k"],
+    *,
+    loss: Literal["squared", "cross_entropy"],
+    sigma: float,
+) -> Float[Array, ""]:
+    """Return how far heat-maps are from joints, given in the maps' frame, in one of two ways.
+
+    The target is one Gaussian a joint, `sigma` in heat-map pixels.
+    """
+    _, _, height, width, _ = heatmaps.shape
+    targets = jax.vmap(lambda joints: maps.encode(joints, height, width, sigma))(joints)
+    return {"squared": heatmap_loss, "cross_entropy": cross_entropy_loss}[loss](
+        heatmaps, targets, weight
+    )
 
 
 def heatmap_loss(

@@ -5,6 +5,7 @@ the bottom and right into a canvas of one of a few sizes, and the people are pad
 few counts, so that a new image size compiles nothing new.
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from rmpe_jax.config import Config, EvaluationConfig, from_dict
 from rmpe_jax.data.augment import crop_theta
 from rmpe_jax.geometry import affine, boxes, heatmaps, sampler
 from rmpe_jax.models.build import build
+from rmpe_jax.models.rmpe import RMPE, straighten
 from rmpe_jax.models.variables import shapes
 from rmpe_jax.records import Detections, Poses, Variables
 from rmpe_jax.skeletons import COCO17, Skeleton
@@ -50,15 +52,17 @@ def poses_on_canvas(
     variables: Variables,
     canvas: UInt8[Array, "height width 3"] | Float[Array, "height width 3"],
     detections: Detections,
+    theta_shift: Float[Array, "p 2 3"] | float = 0.0,
     *,
     module: nn.Module,
     config: Config,
     flip_order: tuple[int, ...],
 ) -> Poses:
-    """Return the pose in each proposal; pure, and differentiable in `canvas` and `variables`.
+    """Return the pose in each proposal; pure, and differentiable in all but `detections`.
 
-    With `decode="expectation"` gradients flow from joints_px back to the image. `canvas` has
-    values in [0, 255]. Rows that are not valid come back not valid, with meaningless numbers.
+    With `decode="expectation"` gradients flow from joints_px back to the image, the variables and
+    the transformer: `theta_shift` is added to the theta that it finds. `canvas` has values in
+    [0, 255]. Rows that are not valid come back not valid, with meaningless numbers.
     """
     height, width, _ = canvas.shape
     shape = {"height": config.model.input_height, "width": config.model.input_width}
@@ -66,20 +70,19 @@ def poses_on_canvas(
         lambda box: crop_theta(box, height, width, **shape, extend=config.augment.extend)
     )(detections.boxes_px)
     pixels = jnp.asarray(canvas, jnp.float32) / 255
-    crops = jax.vmap(lambda theta: sampler.pull(pixels, theta, **shape))(theta_crop)
+    crops = jax.vmap(lambda theta: sampler.pull(pixels, theta, **shape, axis_aligned=True))(
+        theta_crop
+    )
 
-    def heatmaps_of(crops: Float[Array, "p h w 3"]) -> Float[Array, "p _ _ k"]:
-        maps: Any = module.apply(variables, crops, train=False)
-        if config.train.loss == "squared":
-            return maps[-1]
-        return jax.vmap(partial(heatmaps.from_logits, sigma=config.train.sigma))(maps[-1])
-
-    maps = heatmaps_of(crops)
-    if config.evaluation.flip:
-        mirrored = heatmaps_of(crops[:, :, ::-1])
-        maps = jax.vmap(partial(heatmaps.merge_flip, flip_order=flip_order))(maps, mirrored)
-    joints_crop, peak = jax.vmap(_decoder(config.evaluation))(maps)
-    joints_image = jax.vmap(affine.apply)(theta_crop, joints_crop)
+    straight, theta = crops, None
+    if isinstance(module, RMPE):
+        theta = module.apply(variables, crops, train=False, method="theta") + theta_shift
+        straight = straighten(crops, theta, axis_aligned=module.axis_aligned)
+    joints, peak = _joints(variables, straight, module, config, flip_order)
+    # Points go back by theta itself (RMPE, eq. 1); only images and heat-maps need its inverse.
+    if theta is not None:
+        joints = jax.vmap(affine.apply)(theta, joints)
+    joints_image = jax.vmap(affine.apply)(theta_crop, joints)
     confidence = jnp.clip(peak, 0.0, 1.0)
     return Poses(
         joints_px=affine.to_pixels(joints_image, height, width),
@@ -90,6 +93,29 @@ def poses_on_canvas(
         score=person_score(detections.score, confidence),
         valid=detections.valid,
     )
+
+
+def _joints(
+    variables: Variables,
+    straight: Float[Array, "p h w 3"],
+    module: nn.Module,
+    config: Config,
+    flip_order: tuple[int, ...],
+) -> tuple[Float[Array, "p k 2"], Float[Array, "p k"]]:
+    """Return (joints_straight, peak) of straight images, and of their mirror images if asked."""
+
+    def heatmaps_of(images: Float[Array, "p h w 3"]) -> Float[Array, "p _ _ k"]:
+        method = "heatmaps" if isinstance(module, RMPE) else None
+        maps: Any = module.apply(variables, images, train=False, method=method)
+        if config.train.loss == "squared":
+            return maps[-1]
+        return jax.vmap(partial(heatmaps.from_logits, sigma=config.train.sigma))(maps[-1])
+
+    maps = heatmaps_of(straight)
+    if config.evaluation.flip:
+        mirrored = heatmaps_of(straight[:, :, ::-1])
+        maps = jax.vmap(partial(heatmaps.merge_flip, flip_order=flip_order))(maps, mirrored)
+    return jax.vmap(_decoder(config.evaluation))(maps)
 
 
 @dataclass(frozen=True)
@@ -128,18 +154,34 @@ class PoseModel:
 
 
 def load(path: str | Path) -> PoseModel:
-    """Return the network of a run's work directory, with the settings it was trained with."""
+    """Return the network of a run's work directory, with the settings it was trained with.
+
+    Of a run in stages it is that of the last stage that has a checkpoint.
+    """
     joints = len(COCO17.joints)
 
-    def template_of(meta: dict[str, Any]) -> Variables:
-        model = from_dict(Config, meta["config"]).model
-        return shapes(build(model, joints), model)
+    def module_of(config: Config) -> nn.Module:
+        return build(config.model, joints, logits=config.train.loss == "cross_entropy")
 
-    variables, meta, damages = load_model(Path(path), template_of)
+    def template_of(meta: dict[str, Any]) -> Variables:
+        config = from_dict(Config, meta["config"])
+        return shapes(module_of(config), config.model)
+
+    variables, meta, damages = load_model(_last_stage(Path(path)), template_of)
     for damage in damages:
         warnings.warn(f"{damage}; an earlier step is used", stacklevel=2)
     config = from_dict(Config, meta["config"])
-    return PoseModel(variables, build(config.model, joints), config, COCO17, meta)
+    return PoseModel(variables, module_of(config), config, COCO17, meta)
+
+
+def _last_stage(folder: Path) -> Path:
+    """Return the folder of a run's last stage with a checkpoint, or of the run if it has none."""
+    stages = {
+        int(match[1]): found.parent
+        for found in folder.glob("*/checkpoints")
+        if (match := re.match(r"(\d+)_", found.parent.name)) and any(found.iterdir())
+    }
+    return stages[max(stages)] if stages else folder
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:

@@ -50,13 +50,16 @@ class Batch(NamedTuple):
     """Crops of people with their joints, ready for one training step.
 
     `weight` is 0 where a joint is not labelled or lies outside the crop: no loss there.
-    `theta_crop` pulls the crop out of the photograph (crop point -> image point).
+    `theta_crop` pulls the crop out of the photograph (crop point -> image point). `theta_star`
+    (straight point -> crop point) is what a transformer should say about this crop: it leads to
+    the crop of the annotated box itself, with the same turn and flip.
     """
 
     crop: UInt8[Array, "b height width 3"]
     joints_crop: Float[Array, "b k 2"]
     weight: Float[Array, "b k"]
     theta_crop: Float[Array, "b 2 3"]
+    theta_star: Float[Array, "b 2 3"]
     image_id: Int[Array, " b"]
     person_id: Int[Array, " b"]
 

@@ -18,6 +18,24 @@ def bilinear(image, x_px, y_px):
     return out
 
 
+def bilinear_gradients(image, x_px, y_px, upstream):
+    """Gradients of `bilinear` by loops: image, x_px, y_px; the right-hand one at pixel centres."""
+    height, width, _ = image.shape
+    d_image, d_x, d_y = np.zeros_like(image), np.zeros_like(x_px), np.zeros_like(y_px)
+    for at in np.ndindex(*x_px.shape):
+        x, y = x_px[at] - 0.5, y_px[at] - 0.5
+        for row in range(height):
+            for column in range(width):
+                weight_x, weight_y = max(0.0, 1 - abs(x - column)), max(0.0, 1 - abs(y - row))
+                slope_x = {math.floor(x): -1, math.floor(x) + 1: 1}.get(column, 0)
+                slope_y = {math.floor(y): -1, math.floor(y) + 1: 1}.get(row, 0)
+                d_image[row, column] += weight_x * weight_y * upstream[at]
+                value = (image[row, column] * upstream[at]).sum()
+                d_x[at] += slope_x * weight_y * value
+                d_y[at] += weight_x * slope_y * value
+    return d_image, d_x, d_y
+
+
 def pixel_points(height, width):
     """The points in [-1, 1] of all pixel centres, by loops."""
     points = np.zeros((height, width, 2))
@@ -32,6 +50,34 @@ def affine(theta, points):
     ones = np.ones((*points.shape[:-1], 1))
     matrix = np.vstack([theta, [0, 0, 1]])
     return (np.concatenate([points, ones], axis=-1) @ matrix.T)[..., :2]
+
+
+def gamma(theta, determinant=None):
+    """RMPE eq. 3 and 4: [g1 g2] = [t1 t2]^-1 by cofactors, g3 = -[g1 g2] t3."""
+    (a, b, _), (c, d, _) = theta
+    determinant = a * d - b * c if determinant is None else determinant
+    left = np.array([[d, -b], [-c, a]]) / determinant
+    return np.concatenate([left, -left @ theta[:, 2:]], axis=1)
+
+
+def gradient_of_gamma(theta, upstream):
+    """RMPE eq. 5 and 6 written out, by row-major vec: the gradient of theta from that of gamma."""
+    (a, b, _), (c, d, _) = theta
+    left = gamma(theta)[:, :2]
+    matrix = (
+        np.array(
+            [
+                [-d * d, c * d, b * d, -b * c],
+                [b * d, -a * d, -b * b, a * b],
+                [c * d, -c * c, -a * d, a * c],
+                [-b * c, a * c, a * b, -a * a],
+            ]
+        )
+        / (a * d - b * c) ** 2
+    )
+    total = upstream[:, :2] - upstream[:, 2:] @ theta[:, 2:].T
+    d_left = (matrix.T @ total.reshape(4)).reshape(2, 2)
+    return np.concatenate([d_left, -left.T @ upstream[:, 2:]], axis=1)
 
 
 def gaussian_maps(joints, height, width, sigma):

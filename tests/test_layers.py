@@ -9,7 +9,7 @@ LAYERS = [
     {"skeletons", "records", "config"},
     {"geometry"},
     {"drawing"},
-    {"models", "data", "losses", "checkpoint"},
+    {"models", "data", "losses", "pose_nms", "nms_baselines", "checkpoint"},
     {"predict"},
     {"predict_files", "evaluation"},
     {"training"},

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from rmpe_jax.losses import cross_entropy_loss, heatmap_loss
+from rmpe_jax.geometry import heatmaps
+from rmpe_jax.losses import cross_entropy_loss, heatmap_loss, joints_loss
 
 LOSSES = pytest.mark.parametrize("loss", [heatmap_loss, cross_entropy_loss])
 
@@ -87,3 +88,15 @@ def test_cross_entropy_is_least_where_the_softmax_is_the_target():
     best = jnp.log(targets)[None]
     gradient = jax.grad(cross_entropy_loss)(best, targets, weight)
     np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["squared", "cross_entropy"])
+def test_the_loss_of_joints_is_that_of_their_gaussians(kind):
+    rng = np.random.default_rng(0)
+    maps = jnp.asarray(rng.normal(size=(2, 3, 8, 6, 4)), jnp.float32)
+    joints = jnp.asarray(rng.uniform(-0.9, 0.9, (3, 4, 2)), jnp.float32)
+    weight = jnp.asarray(rng.integers(0, 2, (3, 4)), jnp.float32)
+    targets = jnp.stack([heatmaps.encode(one, 8, 6, 1.3) for one in joints])
+    loss = {"squared": heatmap_loss, "cross_entropy": cross_entropy_loss}[kind]
+    got = joints_loss(maps, joints, weight, loss=kind, sigma=1.3)
+    assert got == pytest.approx(float(loss(maps, targets, weight)), rel=1e-6)

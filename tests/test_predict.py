@@ -1,14 +1,16 @@
 import json
 from dataclasses import replace
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rmpe_jax import predict
+from rmpe_jax.config import STNConfig
 from rmpe_jax.models.build import build
-from rmpe_jax.models.variables import initialise
+from rmpe_jax.models.variables import initialise, started_from
 from rmpe_jax.predict import PoseModel, empty, person_score, poses_on_canvas, to_records
 from rmpe_jax.records import Detections
 from rmpe_jax.skeletons import COCO17
@@ -185,3 +187,73 @@ def test_canvas_sides_are_few(length, side):
 @pytest.mark.parametrize(("count", "room"), [(1, 1), (3, 4), (32, 32), (33, 64)])
 def test_person_rooms_are_few(count, room):
     assert predict._person_room(count) == room
+
+
+@pytest.fixture(scope="module")
+def transformed(model) -> PoseModel:
+    """The same pose network between STN and SDTN; the localisation network knows a little."""
+    settings = replace(model.config.model, stn=STNConfig("affine", "small"))
+    config = replace(
+        model.config,
+        model=settings,
+        evaluation=replace(model.config.evaluation, decode="expectation"),
+    )
+    module = build(settings, 17)
+    first = initialise(jax.random.key(1), module, settings)
+    variables = started_from(first, model.variables, where="model")
+    theta = variables["params"]["localization"]["theta"]["dense"]
+    theta["kernel"] = 0.005 * jax.random.normal(jax.random.key(2), theta["kernel"].shape)
+    return PoseModel(variables, module, config, COCO17, {})
+
+
+def test_an_identity_transformer_changes_no_pose(model, transformed):
+    variables = jax.tree.map(jnp.copy, transformed.variables)
+    theta = variables["params"]["localization"]["theta"]["dense"]
+    theta["kernel"] = jnp.zeros_like(theta["kernel"])
+    through = replace(transformed, variables=variables)
+    config = replace(model.config, evaluation=through.config.evaluation)
+    plain = replace(model, config=config)
+    expected = plain(picture(), BOXES).joints_px
+    np.testing.assert_allclose(through(picture(), BOXES).joints_px, expected, atol=0.02)
+
+
+WRIST = COCO17.joints.index("left_wrist")
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_one_wrists_gradients_to_image_and_theta_are_finite_differences(transformed, flip):
+    """Through crop, STN, network and the way back, in one compiled function.
+
+    The picture is smooth, and crop and straight image lie inside of it: a finite difference that
+    steps over a kink of the interpolation is no derivative.
+    """
+    settings = replace(transformed.config.evaluation, flip=flip)
+    config = replace(transformed.config, evaluation=settings)
+    detections = Detections(jnp.asarray([[14.0, 14, 50, 50]]), jnp.ones(1), jnp.ones(1, bool))
+    smooth = cv2.GaussianBlur(picture(64, 64).astype(np.float32), (0, 0), 5.0)
+    canvas = jnp.asarray((smooth - smooth.mean()) * 8 + 128)
+    noise = np.random.default_rng(0).normal(size=(1, 2, 3)) * 0.03
+    shift = jnp.asarray(noise - 0.2 * np.eye(2, 3), jnp.float32)
+
+    @jax.jit
+    def wrist(canvas, shift):
+        poses = poses_on_canvas(
+            transformed.variables,
+            canvas,
+            detections,
+            shift,
+            module=transformed.module,
+            config=config,
+            flip_order=COCO17.flip_order,
+        )
+        return poses.joints_px[0, WRIST].sum()
+
+    d_canvas, d_shift = jax.jit(jax.grad(wrist, argnums=(0, 1)))(canvas, shift)
+    assert jnp.abs(d_shift).max() > 5
+    for row, column in np.ndindex(2, 3):
+        step = jnp.zeros_like(shift).at[0, row, column].set(1e-3)
+        difference = (wrist(canvas, shift + step) - wrist(canvas, shift - step)) / 2e-3
+        assert d_shift[0, row, column] == pytest.approx(float(difference), rel=0.02, abs=0.1)
+    step = 0.1 * jnp.sign(d_canvas)  # a tenth of a grey level, where the most is to be seen
+    difference = (wrist(canvas + step, shift) - wrist(canvas - step, shift)) / 0.2
+    assert jnp.abs(d_canvas).sum() == pytest.approx(float(difference), rel=0.05)

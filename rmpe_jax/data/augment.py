@@ -6,11 +6,14 @@ are (x, y) in [-1, 1] of the crop or the image, `_px` pixels of the photograph; 
 in float64.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from rmpe_jax.config import AugmentConfig
+from rmpe_jax.data.jitter import jittered
 from rmpe_jax.geometry import affine, boxes
 from rmpe_jax.geometry.affine import Scalar
 from rmpe_jax.records import Array
@@ -39,7 +42,24 @@ def crop_theta(
     return affine.from_box(fitted, image_height, image_width)
 
 
-def draw_theta(
+class Cut(NamedTuple):
+    """Where to cut: the crop, the crop that it should have been, and whether both are mirrored.
+
+    `theta_reference` is that of the box without jitter, scale and shift. Both are crop point ->
+    image point.
+    """
+
+    theta_crop: Float[np.ndarray, "2 3"]
+    theta_reference: Float[np.ndarray, "2 3"]
+    flip: bool
+
+    @property
+    def theta_star(self) -> Float[np.ndarray, "2 3"]:
+        """Return what a spatial transformer should say about the crop (straight -> crop point)."""
+        return affine.compose(affine.invert(self.theta_crop), self.theta_reference)
+
+
+def draw_cut(
     generator: np.random.Generator,
     box_px: Float[np.ndarray, " 4"],
     joints_px: Float[np.ndarray, "k 3"],
@@ -50,8 +70,8 @@ def draw_theta(
     *,
     height: int,
     width: int,
-) -> tuple[Float[np.ndarray, "2 3"], bool]:
-    """Return a random crop of one person as (theta_crop, whether it is mirrored).
+) -> Cut:
+    """Return a random crop of one person.
 
     The numbers are drawn in a fixed order and all of them every time, so that switching one kind
     of variation off leaves the others as they were.
@@ -63,20 +83,23 @@ def draw_theta(
         half_box = half_body_box(joints_px, skeleton, upper_first=bool(side < 0.5))
         if half_box is not None:
             box_px, extend = half_box, HALF_BODY_EXTEND
-    box_px = boxes.fit_aspect(boxes.extend(box_px, extend), width / height)
-    sides = boxes.size(box_px)
-    box_px = boxes.extend(box_px, 2.0 ** (config.scale * np.clip(scale, -2, 2)) - 1)
-    box_px = box_px + np.tile(config.shift * np.array(shift) * sides, 2)
+    proposal_px = jittered(generator, box_px, image_height, image_width, config.jitter)
     angle = np.deg2rad(config.turn_degrees) * np.clip(turn, -2, 2)
-    flip = bool(flips < config.flip_probability)
-    theta = affine.from_box(
-        box_px,
-        image_height,
-        image_width,
-        turn=angle if turns < config.turn_probability else 0.0,
-        flip=flip,
+    pose = {
+        "turn": angle if turns < config.turn_probability else 0.0,
+        "flip": bool(flips < config.flip_probability),
+    }
+
+    both_px = boxes.extend(np.stack([box_px, proposal_px]), extend)
+    reference_px, crop_px = boxes.fit_aspect(both_px, width / height)
+    sides = boxes.size(crop_px)
+    crop_px = boxes.extend(crop_px, 2.0 ** (config.scale * np.clip(scale, -2, 2)) - 1)
+    crop_px = crop_px + np.tile(config.shift * np.array(shift) * sides, 2)
+    theta_crop, theta_reference = (
+        affine.from_box(box_px, image_height, image_width, **pose)
+        for box_px in (crop_px, reference_px)
     )
-    return theta, flip
+    return Cut(theta_crop, theta_reference, pose["flip"])
 
 
 def half_body_box(

@@ -118,7 +118,7 @@ def training_batches(
         image, image_id, persons = photographs[int(row)]
         image_height, image_width, _ = image.shape
         joints_px = persons.joints_px[person]
-        theta, flip = augment.draw_theta(
+        cut = augment.draw_cut(
             generator,
             persons.boxes_px[person],
             joints_px,
@@ -131,11 +131,18 @@ def training_batches(
         )
         if not hasattr(of_thread, "cropper"):
             of_thread.cropper = Cropper(height, width)
-        crop = augment.vary_colour(generator, of_thread.cropper(image, theta), config)
+        crop = of_thread.cropper(image, cut.theta_crop)
         joints, weight = augment.joints_in_crop(
-            joints_px, theta, image_height, image_width, skeleton, flip=flip
+            joints_px, cut.theta_crop, image_height, image_width, skeleton, flip=cut.flip
         )
-        return _row(crop, joints, weight, theta, image_id, int(persons.person_id[person]))
+        return _row(
+            augment.vary_colour(generator, crop, config),
+            joints,
+            weight,
+            cut,
+            image_id,
+            int(persons.person_id[person]),
+        )
 
     cv2.setNumThreads(0)  # the threads are ours: OpenCV's own would fight them for the cores
     positions = grain.MapDataset.range(start * local, LAST // local * local)
@@ -169,7 +176,7 @@ def _row(
     crop: UInt8[np.ndarray, "height width 3"],
     joints: np.ndarray,
     weight: np.ndarray,
-    theta: np.ndarray,
+    cut: augment.Cut,
     image_id: int,
     person_id: int,
 ) -> Batch:
@@ -178,7 +185,8 @@ def _row(
         crop,
         joints.astype(np.float32),
         weight.astype(np.float32),
-        theta.astype(np.float32),
+        cut.theta_crop.astype(np.float32),
+        cut.theta_star.astype(np.float32),
         np.int64(image_id),
         np.int64(person_id),
     )

@@ -14,11 +14,14 @@ from rmpe_jax.config import EvaluationConfig, to_dict
 from rmpe_jax.data import coco as coco_files
 from rmpe_jax.data import images
 from rmpe_jax.data.dataset import PhotographSource
+from rmpe_jax.data.jitter import jittered
 from rmpe_jax.evaluation import coco
+from rmpe_jax.evaluation.centring import theta_errors
 from rmpe_jax.geometry import boxes
 from rmpe_jax.predict import PoseModel, to_records
 from rmpe_jax.records import Detections, Photograph
 
+JITTER_SEED = 20170424  # boxes of one person are jittered alike in every evaluation
 Records = list[dict[str, Any]]
 Proposals = dict[int | str, Detections]
 
@@ -41,7 +44,7 @@ def evaluate(
         range(len(source)), description="Evaluating", transient=True, console=console
     ):
         photograph = source[index]
-        found = proposed(photograph, proposals, settings.box_threshold)
+        found = proposed(photograph, proposals, settings)
         usable = on_image(found, photograph.height, photograph.width)
         left_out += len(found.score) - len(usable.score)
         poses = model(images.pixels(photograph), usable.boxes_px, usable.score)
@@ -49,10 +52,12 @@ def evaluate(
     truth = coco.ground_truth(source.annotations(), model.skeleton)
     result = {
         **coco.average_precision(truth, records, model.skeleton),
+        **theta_errors(model, source),
         "images": len(source),
         "images_unreadable": source.skipped,
         "poses": len(records),
         "boxes": settings.boxes or "annotated",
+        "jitter": settings.jitter,
         "boxes_fingerprint": _file_hash(settings.boxes),
         "boxes_left_out": left_out,
         "box_threshold": settings.box_threshold,
@@ -88,16 +93,29 @@ def read_proposals(settings: EvaluationConfig, source: PhotographSource) -> Prop
     return proposals
 
 
-def proposed(photograph: Photograph, proposals: Proposals | None, threshold: float) -> Detections:
-    """Return a photograph's boxes: the detector's from a score on, or the annotated ones."""
+def proposed(
+    photograph: Photograph, proposals: Proposals | None, settings: EvaluationConfig
+) -> Detections:
+    """Return a photograph's boxes: the detector's, or the annotated ones, moved if so set."""
     if proposals is None:
         persons = photograph.persons
         labelled = (persons.joints_px[:, :, 2] > 0).any(axis=1) & ~persons.is_crowd
+        boxes_px = [
+            jittered(
+                np.random.default_rng([JITTER_SEED, photograph.image_id, person]),
+                box_px,
+                photograph.height,
+                photograph.width,
+                settings.jitter,
+            )
+            for person, box_px in enumerate(persons.boxes_px)
+        ]
         count = len(persons.area)
-        everybody = Detections(persons.boxes_px, np.ones(count), np.ones(count, bool))
+        boxes_px = np.array(boxes_px).reshape(count, 4)
+        everybody = Detections(boxes_px, np.ones(count), np.ones(count, bool))
         return _rows(everybody, labelled)
     found = coco_files.of_image(proposals, photograph.image_id, photograph.file_name)
-    return _rows(found, found.valid & (found.score >= threshold))
+    return _rows(found, found.valid & (found.score >= settings.box_threshold))
 
 
 def on_image(detections: Detections, height: int, width: int) -> Detections:
@@ -109,7 +127,8 @@ def on_image(detections: Detections, height: int, width: int) -> Detections:
 def table(result: dict[str, Any]) -> str:
     """Return a result as two Markdown lines, with what it depends on above them."""
     about = (
-        f"{result['images']} images, {result['poses']} poses, boxes: {result['boxes']}, "
+        f"{result['images']} images, {result['poses']} poses, boxes: {result['boxes']}"
+        f"{_jitter_told(result)}, "
         f"flip: {result['flip']}, decode: {result['decode']}, nms: {result['nms']}"
     )
     if result["images_unreadable"] or result["boxes_left_out"]:
@@ -117,8 +136,17 @@ def table(result: dict[str, Any]) -> str:
             f"; {result['images_unreadable']} unreadable images and {result['boxes_left_out']} "
             "boxes off the image left out"
         )
+    if "theta_error" in result:
+        about += (
+            f"\nmean |theta - theta*| {result['theta_error']:.4f}, "
+            f"of the identity {result['theta_error_identity']:.4f}"
+        )
     values = " | ".join(f"{result[name]:.3f}" for name in coco.NAMES)
     return f"{about}\n| {' | '.join(coco.NAMES)} |\n| {values} |"
+
+
+def _jitter_told(result: dict[str, Any]) -> str:
+    return f" jittered by {result['jitter']:g}" if result["jitter"] else ""
 
 
 def commit() -> str:

@@ -6,7 +6,7 @@ the outer right (bottom) one, and pixel j has its centre at j + 0.5.
 
 `theta` is always a 2x3 *pull* map: it takes a point of the output to the point of the input that
 is shown there. Images and heat-maps are pulled, so undoing theta on them needs
-`gamma = invert(theta)`. Points travel the other way: a joint found in the output goes back to the
+`gamma`, its inverse. Points travel the other way: a joint found in the output goes back to the
 input by theta itself.
 
 Functions take one theta and any number of points, and serve NumPy arrays (the loader, in float64)
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from rmpe_jax.records import Array
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Scalar = Any
 else:
     Scalar = float | int | np.generic | Shaped[Array, ""]
+
+LEAST_DETERMINANT = 1e-4  # of a learned theta in `gamma`: a hundredth of the image a side
 
 
 def namespace(*arrays: Array) -> ModuleType:
@@ -48,13 +50,40 @@ def compose(outer: Float[Array, "2 3"], inner: Float[Array, "2 3"]) -> Float[Arr
 
 
 def invert(theta: Float[Array, "2 3"]) -> Float[Array, "2 3"]:
-    """Return gamma, the exact inverse of theta; infinite or NaN where theta has none.
+    """Return the exact inverse of theta; infinite or NaN where theta has none.
 
-    Fang et al., RMPE (ICCV 2017), eq. 3 and 4. The gradient that autodiff takes of it is their
-    eq. 5 and 6.
+    For maps that are known: that of a small crop out of a large photograph has a determinant far
+    below what `gamma` allows a learned theta.
     """
+    return _inverse(theta, _determinant(theta))
+
+
+def gamma(theta: Float[Array, "2 3"]) -> Float[Array, "2 3"]:
+    """Return gamma, the inverse of a learned theta; finite, with a finite gradient, for any.
+
+    Fang et al., RMPE (ICCV 2017), eq. 3 and 4; the gradient that autodiff takes is their eq. 5
+    and 6. Where `is_clamped`, the determinant counts as +-1e-4 (its sign is kept, and 0 counts as
+    positive), and no gradient flows through it. NaN stays NaN.
+    """
+    xp = namespace(theta)
+    determinant = _determinant(theta)
+    least = xp.where(determinant < 0, -LEAST_DETERMINANT, LEAST_DETERMINANT)
+    return _inverse(theta, xp.where(is_clamped(theta), least, determinant))
+
+
+def is_clamped(theta: Float[Array, "*n 2 3"]) -> Bool[Array, "*n"]:
+    """Return whether theta is so nearly singular that `gamma` is not its inverse."""
+    xp = namespace(theta)
+    return xp.asarray(xp.abs(_determinant(theta)) < LEAST_DETERMINANT)
+
+
+def _determinant(theta: Float[Array, "*n 2 3"]) -> Scalar | Shaped[Array, "*n"]:
+    return theta[..., 0, 0] * theta[..., 1, 1] - theta[..., 0, 1] * theta[..., 1, 0]
+
+
+def _inverse(theta: Float[Array, "2 3"], determinant: Scalar) -> Float[Array, "2 3"]:
+    """Return the inverse of a theta with that determinant."""
     (a, b, shift_x), (c, d, shift_y) = theta
-    determinant = a * d - b * c
     rows = [
         [d / determinant, -b / determinant, (b * shift_y - d * shift_x) / determinant],
         [-c / determinant, a / determinant, (c * shift_x - a * shift_y) / determinant],

@@ -10,13 +10,28 @@ from flax import linen as nn
 from rmpe_jax.config import ModelConfig
 from rmpe_jax.models.fastpose import FastPose
 from rmpe_jax.models.hourglass import StackedHourglass
+from rmpe_jax.models.localization import ResNet18Localization, SmallLocalization
 from rmpe_jax.models.pyramid import PyramidPose
 from rmpe_jax.models.resnet import BLOCKS
+from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.models.simple_baseline import SimpleBaseline
 
 
-def build(model: ModelConfig, joints: int) -> nn.Module:
-    """Return the network that `model` describes, for `joints` joints."""
+def build(model: ModelConfig, joints: int, *, logits: bool = False) -> nn.Module:
+    """Return the network that `model` describes, for `joints` joints, with its transformer.
+
+    `logits` says that it is trained by cross entropy; only a transformer must know.
+    """
+    sppe = build_sppe(model, joints)
+    if model.stn.form == "none":
+        return sppe
+    network = {"resnet18": ResNet18Localization, "small": SmallLocalization}[model.stn.network]
+    localization = network(model.stn.form, jnp.dtype(model.dtype))
+    return RMPE(sppe, localization, model.stn.form, logits)
+
+
+def build_sppe(model: ModelConfig, joints: int) -> nn.Module:
+    """Return the pose network that `model` describes, without a transformer."""
     _check(model, joints)
     dtype = jnp.dtype(model.dtype)
     if model.family == "hourglass":

@@ -1,5 +1,6 @@
 """Train a pose network: one function, read from top to bottom."""
 
+import json
 import math
 import time
 from functools import partial
@@ -27,12 +28,14 @@ from rmpe_jax.data.loader import training_batches
 from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals, table
 from rmpe_jax.models import weights
 from rmpe_jax.models.build import build
-from rmpe_jax.models.variables import initialise
-from rmpe_jax.predict import PoseModel
-from rmpe_jax.records import Batch
+from rmpe_jax.models.variables import initialise, started_from
+from rmpe_jax.predict import PoseModel, load
+from rmpe_jax.records import Batch, Variables
 from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.metrics import MetricWriter
+from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
+from rmpe_jax.training.stages import stage_configs
 from rmpe_jax.training.step import TrainState, start, train_step
 from rmpe_jax.training.stop import check_finite, stop_requests
 from rmpe_jax.training.workdir import differences, locked, write_json
@@ -45,11 +48,24 @@ def train(config: Config) -> dict[str, Any]:
     """Train, evaluate, save; return the evaluation's result.
 
     Everything lands in `config.workdir`: checkpoints/, metrics.jsonl, config.json, result.json,
-    records.json (COCO results), contact_sheet.png. A run that was stopped at any moment goes on
-    from its newest whole checkpoint when the same command is given again.
+    records.json (COCO results), contact_sheet.png; of a run in stages, in a folder for each. A run
+    that was stopped at any moment goes on from its newest whole checkpoint when the same command
+    is given again.
     """
-    with locked(Path(config.workdir)):
-        return _train(checked(config), Path(config.workdir), Console())
+    console, workdir = Console(), Path(config.workdir)
+    result: dict[str, Any] = {}
+    with locked(workdir):
+        for stage in stage_configs(checked(config)):
+            folder = Path(stage.workdir)
+            finished = _finished(stage) if folder != workdir else None
+            if finished is not None:
+                console.print(f"{folder} is finished: AP {finished['AP']:.3f}", highlight=False)
+                result = finished
+                continue
+            if folder != workdir:
+                console.rule(str(folder))
+            result = _train(stage, folder, console)
+    return result
 
 
 def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
@@ -57,15 +73,16 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     skeleton = COCO17
 
     # Model and optimiser; first, because they fail at once where a setting is impossible.
-    module = build(config.model, len(skeleton.joints))
+    logits = config.train.loss == "cross_entropy"
+    module = build(config.model, len(skeleton.joints), logits=logits)
+    parallel, parallel_variables = _parallel(config)
     optimiser = optimisers.build(config)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.train.keep)
     key, init_key = jax.random.split(jax.random.key(config.train.seed))
     variables = initialise(init_key, module, config.model)
-    if config.model.trunk_weights and not checkpoints.steps():
-        variables, report = weights.load_trunk(variables, Path(config.model.trunk_weights))
-        console.print(str(report), highlight=False, markup=False)
+    if not checkpoints.steps():
+        variables = _first_weights(variables, config, console)
     state = start(key, variables, optimiser, ema=config.optimiser.ema)
     del variables
 
@@ -92,7 +109,8 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         start=position,
     )
     update = jax.jit(
-        partial(train_step, module=module, optimiser=optimiser, config=config), donate_argnums=0
+        partial(train_step, module=module, optimiser=optimiser, config=config, parallel=parallel),
+        donate_argnums=0,
     )
 
     def save(state: TrainState) -> None:
@@ -128,7 +146,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         waiting: tuple[Batch, dict[str, jax.Array]] | None = None
         for step in range(first + 1, steps + 1):
             batch = next(batches)
-            state, metrics = update(state, batch)
+            state, metrics = update(state, batch, parallel_variables)
             # The step before is looked at while this one runs on the device.
             if waiting is not None:
                 check_finite(step - 1, *waiting)
@@ -137,7 +155,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
             last = step == steps
             if step % config.train.log_every == 0 or last:
                 check_finite(step, *waiting)
-                values = {name: float(value) for name, value in metrics.items()}
+                values = {name: float(value) for name, value in metrics.items() if not value.ndim}
                 values["learning_rate"] = float(np.asarray(schedule(step - 1)))
                 values["crops_per_second"] = speed = pace.measure(step)
                 writer.write(step, values)
@@ -195,10 +213,46 @@ def contact_sheet(model: PoseModel, source: PhotographSource) -> np.ndarray:
     for index in range(min(SHEET_PHOTOGRAPHS, len(source))):
         photograph = source[index]
         image = images.pixels(photograph)
-        found = on_image(proposed(photograph, None, 0.0), photograph.height, photograph.width)
+        found = on_image(
+            proposed(photograph, None, model.config.evaluation), photograph.height, photograph.width
+        )
         poses = model(image, found.boxes_px)
         tiles.append(drawing.poses(image, poses.joints_px, poses.confidence, model.skeleton))
     return drawing.contact_sheet(tiles, columns=4)
+
+
+def _finished(config: Config) -> dict[str, Any] | None:
+    """Return the result of a stage that has reached its end under these settings."""
+    path = Path(config.workdir) / "result.json"
+    result = json.loads(path.read_text()) if path.exists() else None
+    return result if result and not differences(result["config"], to_dict(config)) else None
+
+
+def _parallel(config: Config) -> tuple[ParallelSPPE | None, Variables | None]:
+    """Return the frozen network that helps to train the transformer, if one is wanted."""
+    if config.train.parallel is None:
+        return None, None
+    if config.model.stn.form == "none":
+        raise ValueError(
+            "train.parallel is set, but there is no transformer for it to train: set "
+            "--model.stn.form affine (or scale_shift), or --train.parallel None"
+        )
+    model = config.model
+    return load_parallel(config.train.parallel, model.input_height, model.input_width)
+
+
+def _first_weights(variables: Variables, config: Config, console: Console) -> Variables:
+    """Return random variables with the weights of an earlier run or of a file in their place."""
+    if config.train.start_from:
+        earlier = load(config.train.start_from)
+        console.print(f"starts from {config.train.start_from}, step {earlier.meta['step']}")
+        return started_from(variables, earlier.variables, where=config.train.start_from)
+    if config.model.trunk_weights:
+        inside = {kind: part.get("sppe", part) for kind, part in variables.items()}
+        loaded, report = weights.load_trunk(inside, Path(config.model.trunk_weights))
+        console.print(str(report), highlight=False, markup=False)
+        return started_from(variables, loaded, where=config.model.trunk_weights)
+    return variables
 
 
 def _restored(

@@ -9,7 +9,7 @@ import optax
 import optax.contrib
 
 from rmpe_jax.config import Config, ModelConfig, OptimiserConfig
-from rmpe_jax.models.variables import is_frozen
+from rmpe_jax.models.variables import is_frozen, sppe_path
 from rmpe_jax.records import Variables
 
 # RMSprop of the original code (Torch's optim.rmsprop with alpha 0.99, eps outside the root).
@@ -74,10 +74,7 @@ def build(config: Config) -> optax.GradientTransformation:
 
 def _in_trunk(params: Variables) -> Variables:
     """Return which parameters are the trunk's."""
-    return {
-        name: jax.tree.map(lambda _, inside=name == "trunk": inside, part)
-        for name, part in params.items()
-    }
+    return jax.tree_util.tree_map_with_path(lambda path, _: sppe_path(path)[0] == "trunk", params)
 
 
 def _muon() -> optax.GradientTransformation:
@@ -110,7 +107,7 @@ def _muon_or_adam(model: ModelConfig, params: Variables) -> Variables:
     """
 
     def name(path: tuple, value: jax.Array) -> str:
-        output = path[0].key.startswith(OUTPUT_LAYERS)
+        output = sppe_path(path)[0].startswith(OUTPUT_LAYERS)
         return "muon" if value.ndim == 4 and not output and not is_frozen(model, path) else "adam"
 
     return jax.tree_util.tree_map_with_path(name, params)

@@ -1,6 +1,6 @@
 """One training step: a pure function of (state, batch)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,11 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rmpe_jax.config import Config
-from rmpe_jax.geometry import heatmaps
-from rmpe_jax.losses import cross_entropy_loss, heatmap_loss
+from rmpe_jax.geometry import affine
+from rmpe_jax.losses import joints_loss
+from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.records import Batch, Variables
+from rmpe_jax.training.parallel import ParallelSPPE, parallel_loss
 
 
 class TrainState(NamedTuple):
@@ -51,47 +53,68 @@ def start(
     )
 
 
-def targets(
-    joints_crop: Float[Array, "b k 2"], height: int, width: int, sigma: float
-) -> Float[Array, "b {height} {width} k"]:
-    """Return one Gaussian per joint, `sigma` in heat-map pixels."""
-    return jax.vmap(lambda joints: heatmaps.encode(joints, height, width, sigma))(joints_crop)
+class Branches(NamedTuple):
+    """One thing for each of the two branches."""
+
+    main: Float[Array, "b 2 3"]
+    parallel: Float[Array, "b 2 3"]
 
 
 def train_step(
     state: TrainState,
     batch: Batch,
+    parallel_variables: Variables | None = None,
     *,
     module: nn.Module,
     optimiser: optax.GradientTransformation,
     config: Config,
+    parallel: ParallelSPPE | None = None,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """Return the state after `batch`, and the metrics of the step.
 
-    Written for the global view of a batch: means are over all of it, on however many devices.
+    With a transformer the loss is that of the main network, in the frame of the crop, plus that
+    of the parallel network, in the straight frame, whose variables get no gradient (Fang et al.,
+    RMPE, ICCV 2017, section 3.1). Written for the global view of a batch: means are over all of
+    it, on however many devices.
     """
     images = jnp.asarray(batch.crop, jnp.float32) / 255
-    loss_function = heatmap_loss if config.train.loss == "squared" else cross_entropy_loss
+    kind = {"loss": config.train.loss, "sigma": config.train.sigma}
+    shifts = Branches(*(jnp.zeros((len(images), 2, 3)) for _ in Branches._fields))
 
-    def loss_of(params: Variables) -> tuple[Float[Array, ""], Variables]:
-        predicted, updated = module.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            images,
-            train=True,
-            mutable=["batch_stats"],
+    def loss_of(params: Variables, shifts: Branches) -> tuple[Float[Array, ""], Any]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        if not isinstance(module, RMPE):
+            predicted, updated = module.apply(
+                variables, images, train=True, mutable=["batch_stats"]
+            )
+            loss = joints_loss(predicted, batch.joints_crop, batch.weight, **kind)
+            return loss, (updated["batch_stats"], {})
+        taps, updated = module.apply(
+            variables, images, shifts.main, train=True, mutable=["batch_stats"], method="taps"
         )
-        _, _, height, width, _ = predicted.shape
-        wanted = targets(batch.joints_crop, height, width, config.train.sigma)
-        return loss_function(predicted, wanted, batch.weight), updated["batch_stats"]
+        loss = joints_loss(taps.heatmaps_crop, batch.joints_crop, batch.weight, **kind)
+        losses = {"loss_main": loss}
+        if parallel is not None:
+            theta = taps.theta - shifts.main + shifts.parallel
+            losses["loss_parallel"] = parallel_loss(
+                parallel, parallel_variables, images, theta, batch, module.axis_aligned
+            )
+            loss = loss + config.train.parallel_weight * losses["loss_parallel"]
+        return loss, (updated["batch_stats"], losses | theta_metrics(taps.theta, batch.theta_star))
 
-    (loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (loss, (batch_stats, details)), (gradient, by_branch) = jax.value_and_grad(
+        loss_of, argnums=(0, 1), has_aux=True
+    )(state.params, shifts)
     updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = {
         "loss": loss,
         "gradient_norm": optax.tree.norm(gradient),
         "parameter_norm": optax.tree.norm(params),
+        **details,
     }
+    if isinstance(module, RMPE):
+        metrics |= _theta_gradients(by_branch)
     return TrainState(
         step=state.step + 1,
         key=state.key,
@@ -105,6 +128,35 @@ def train_step(
             config.optimiser.ema,
         ),
     ), metrics
+
+
+def theta_metrics(
+    theta: Float[Array, "b 2 3"], theta_star: Float[Array, "b 2 3"]
+) -> dict[str, Float[Array, "..."]]:
+    """Return how far theta is from what it should say, and whether it can be inverted at all.
+
+    `suspects` [b] are the people whose theta is no number; all else is one figure for the batch.
+    """
+    determinant = theta[:, 0, 0] * theta[:, 1, 1] - theta[:, 0, 1] * theta[:, 1, 0]
+    return {
+        "theta_error": jnp.mean(_size(theta - theta_star)),
+        "theta_error_identity": jnp.mean(_size(jnp.eye(2, 3)[None] - theta_star)),
+        "theta_determinant": jnp.mean(determinant),
+        "theta_clamped": jnp.sum(jax.vmap(affine.is_clamped)(theta)),
+        "suspects": ~jnp.isfinite(theta).all(axis=(1, 2)),
+    }
+
+
+def _theta_gradients(by_branch: Branches) -> dict[str, Float[Array, ""]]:
+    """Return the size of each branch's gradient of one person's theta, the mean over the batch."""
+    return {
+        f"theta_gradient_{name}": jnp.mean(_size(gradient)) * len(gradient)
+        for name, gradient in by_branch._asdict().items()
+    }
+
+
+def _size(theta: Float[Array, "b 2 3"]) -> Float[Array, " b"]:
+    return jnp.sqrt(jnp.sum(theta**2, axis=(1, 2)))
 
 
 def _moved(

@@ -17,13 +17,19 @@ class NonFiniteLossError(ArithmeticError):
 
 
 def check_finite(step: int, batch: Batch, metrics: dict[str, jax.Array]) -> None:
-    """Raise NonFiniteLossError if a step's figures are no numbers, naming its records."""
-    values = {name: float(value) for name, value in metrics.items()}
+    """Raise NonFiniteLossError if a step's figures are no numbers, naming its records.
+
+    Figures of single people in `metrics["suspects"]` name those that began it.
+    """
+    values = {name: float(value) for name, value in metrics.items() if not value.ndim}
     if all(np.isfinite(list(values.values()))):
         return
+    suspects = np.asarray(metrics.get("suspects", False))
+    if not suspects.any():
+        suspects = np.ones(len(batch.person_id), bool)
     people = [
         f"person {person} of image {image}"
-        for person, image in zip(batch.person_id, batch.image_id, strict=True)
+        for person, image in zip(batch.person_id[suspects], batch.image_id[suspects], strict=True)
     ]
     raise NonFiniteLossError(
         f"step {step} has {', '.join(f'{name} {value}' for name, value in values.items())}. Its "

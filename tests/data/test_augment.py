@@ -31,7 +31,7 @@ def person(labelled: int = 17):
 
 def draw(config, *, seed=0, joints=None):
     joints = person() if joints is None else joints
-    return augment.draw_theta(
+    return augment.draw_cut(
         np.random.default_rng(seed),
         BOX,
         joints,
@@ -69,7 +69,7 @@ def test_the_plain_crop_is_the_same_on_the_device():
 
 
 def test_without_variation_a_training_crop_is_the_plain_one():
-    theta, flip = draw(STILL)
+    theta, _, flip = draw(STILL)
     plain = augment.crop_theta(BOX, 200, 180, height=HEIGHT, width=WIDTH, extend=STILL.extend)
     np.testing.assert_allclose(theta, plain, atol=1e-12)
     assert flip is False
@@ -114,16 +114,16 @@ def test_turns_are_as_often_and_as_wide_as_asked():
 def test_mirroring_is_as_often_as_asked():
     config = replace(STILL, flip_probability=0.3)
     flips = [draw(config, seed=seed) for seed in range(400)]
-    assert 0.22 < np.mean([flip for _, flip in flips]) < 0.38
-    for theta, flip in flips[:20]:
+    assert 0.22 < np.mean([flip for *_, flip in flips]) < 0.38
+    for theta, _, flip in flips[:20]:
         assert (theta[0, 0] < 0) == flip
 
 
 def test_turns_and_mirrors_do_not_know_each_other():
     config = replace(STILL, turn_probability=0.5, flip_probability=0.5)
     drawn = [draw(config, seed=seed) for seed in range(400)]
-    turned = np.array([abs(theta[1, 0]) > 1e-9 for theta, _ in drawn])
-    mirrored = np.array([flip for _, flip in drawn])
+    turned = np.array([abs(theta[1, 0]) > 1e-9 for theta, *_ in drawn])
+    mirrored = np.array([flip for *_, flip in drawn])
     assert abs((turned & mirrored).mean() - 0.25) < 0.06
 
 
@@ -138,7 +138,7 @@ def test_joints_follow_the_picture(seed):
     """A white dot painted at each joint is found, in the crop, where the joint is said to be."""
     config = AugmentConfig(shift=0.05, flip_probability=0.5)
     joints_px = person()
-    theta, flip = draw(config, seed=seed)
+    theta, _, flip = draw(config, seed=seed)
     joints, weight = augment.joints_in_crop(
         joints_px, theta, IMAGE_HEIGHT, IMAGE_WIDTH, COCO17, flip=flip
     )
@@ -224,3 +224,26 @@ def test_gain_multiplies_channels_and_contrast_spreads_about_the_mean():
 def test_colours_stay_as_they_are_without_variation():
     crop = np.random.default_rng(0).integers(0, 256, (20, 16, 3), dtype=np.uint8)
     np.testing.assert_array_equal(augment.vary_colour(np.random.default_rng(1), crop, STILL), crop)
+
+
+def test_without_jitter_scale_and_shift_theta_star_is_the_identity():
+    config = replace(STILL, turn_probability=1.0, turn_degrees=30.0, flip_probability=0.5)
+    for seed in range(5):
+        np.testing.assert_allclose(
+            draw(config, seed=seed).theta_star, affine.identity(), atol=1e-12
+        )
+
+
+def test_theta_star_leads_from_the_crop_to_that_of_the_annotated_box():
+    config = replace(
+        AugmentConfig(), jitter=1.0, shift=0.05, turn_probability=1.0, flip_probability=0.5
+    )
+    for seed in range(8):
+        cut = draw(config, seed=seed)
+        plain = draw(replace(config, jitter=0.0, shift=0.0, scale=0.0), seed=seed)
+        np.testing.assert_allclose(
+            affine.compose(cut.theta_crop, cut.theta_star), plain.theta_crop, atol=1e-12
+        )
+        (a, b, x), (c, d, y) = cut.theta_star
+        assert abs(a - d) < 1e-12 and abs(b) < 1e-12 and abs(c) < 1e-12, "one scale and a shift"
+        assert abs(a - 1) + abs(x) + abs(y) > 0.01

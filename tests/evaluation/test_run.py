@@ -69,15 +69,17 @@ def test_people_without_labels_and_crowds_get_no_box():
         person_id=np.arange(3) + 1,
     )
     photograph = Photograph(1, "1.jpg", b"", 9, 9, persons)
-    np.testing.assert_array_equal(run.proposed(photograph, None, 0.0).boxes_px, [[0, 1, 2, 3]])
+    np.testing.assert_array_equal(
+        run.proposed(photograph, None, EvaluationConfig()).boxes_px, [[0, 1, 2, 3]]
+    )
 
 
 def test_padding_rows_of_detections_are_never_used(case):
-    photograph = case[1][0]
+    photograph, settings = case[1][0], EvaluationConfig(box_threshold=0.5)
     detections = Detections(np.zeros((2, 4)), np.ones(2), np.asarray([True, False]))
     for key in (photograph.image_id, photograph.file_name):
-        assert len(run.proposed(photograph, {key: detections}, 0.5).score) == 1
-    assert len(run.proposed(photograph, {"other.jpg": detections}, 0.5).score) == 0
+        assert len(run.proposed(photograph, {key: detections}, settings).score) == 1
+    assert len(run.proposed(photograph, {"other.jpg": detections}, settings).score) == 0
 
 
 def test_boxes_without_area_or_off_the_image_are_left_out():
@@ -114,3 +116,25 @@ def test_the_table_says_what_the_figures_depend_on(case):
     text = run.table(result)
     for word in ("annotated", "flip: True", "decode: taylor", "nms: none", "AP75"):
         assert word in text
+
+
+def test_jittered_boxes_are_moved_and_the_same_every_time(case):
+    photograph = case[1][0]
+    still, moved, again = (
+        run.proposed(photograph, None, EvaluationConfig(jitter=jitter)).boxes_px
+        for jitter in (0.0, 1.0, 1.0)
+    )
+    np.testing.assert_array_equal(moved, again)
+    sides = np.tile(still[:, 2:] - still[:, :2], 2)
+    offsets = np.abs(moved - still) / sides
+    assert (offsets > 0).all() and offsets.max() < 0.5
+
+
+def test_a_table_says_how_boxes_were_jittered(case):
+    model, source = case
+    settings = replace(model.config.evaluation, jitter=0.5)
+    result, _ = run.evaluate(
+        replace(model, config=replace(model.config, evaluation=settings)), source
+    )
+    assert result["jitter"] == 0.5
+    assert "boxes: annotated jittered by 0.5, flip" in run.table(result)

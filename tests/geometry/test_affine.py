@@ -97,6 +97,77 @@ def test_the_gradient_of_the_inverse_agrees_with_finite_differences():
     np.testing.assert_allclose(gradient, expected, rtol=1e-6)
 
 
+def test_gamma_is_the_exact_inverse_of_a_theta_far_from_singular():
+    np.testing.assert_array_equal(affine.gamma(THETA), affine.invert(THETA))
+    np.testing.assert_array_equal(affine.gamma(affine.identity()), affine.identity())
+    assert not affine.is_clamped(THETA)
+
+
+@given(theta=thetas)
+@few
+def test_gamma_agrees_with_equations_3_and_4(theta):
+    assume(invertible(theta))
+    np.testing.assert_allclose(affine.gamma(theta), references.gamma(theta), atol=1e-9)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("seed", range(4))
+def test_the_gradient_of_gamma_agrees_with_equations_5_and_6(seed):
+    generator = np.random.default_rng(seed)
+    theta = THETA + generator.normal(0, 0.2, (2, 3))
+    upstream = generator.normal(size=(2, 3))
+    _, back = jax.vjp(affine.gamma, jnp.asarray(theta))
+    expected = references.gradient_of_gamma(theta, upstream)
+    np.testing.assert_allclose(back(jnp.asarray(upstream))[0], expected, rtol=1e-9, atol=1e-9)
+    finite = references.finite_differences(lambda t: (affine.gamma(t) * upstream).sum(), theta)
+    np.testing.assert_allclose(expected, finite, rtol=1e-6, atol=1e-6)
+
+
+# Rows of a theta, and the determinant that gamma takes it to have.
+NEARLY_SINGULAR = {
+    "tiny": ([[1e-3, 0, 0.5], [0, 1e-2, -0.25]], 1e-4),
+    "tiny and mirrored": ([[-1e-3, 0, 0.5], [0, 1e-2, -0.25]], -1e-4),
+    "zero": ([[0.5, 0.25, 0.5], [1, 0.5, -0.25]], 1e-4),
+    "nothing": ([[0, 0, 0], [0, 0, 0]], 1e-4),
+    "just allowed": ([[1e-2, 0, 0.5], [0, 1.001e-2, -0.25]], 1.001e-4),
+    "mirrored, just allowed": ([[-1e-2, 0, 0.5], [0, 1.001e-2, -0.25]], -1.001e-4),
+}
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("case", NEARLY_SINGULAR)
+def test_gamma_of_a_nearly_singular_theta_is_finite_and_keeps_the_sign(case):
+    theta, determinant = NEARLY_SINGULAR[case]
+    theta = np.array(theta, np.float64)
+    np.testing.assert_allclose(
+        affine.gamma(theta), references.gamma(theta, determinant), rtol=1e-12
+    )
+    assert affine.is_clamped(theta) == ("allowed" not in case)
+    gradient = jax.grad(lambda theta: affine.gamma(theta).sum())(jnp.asarray(theta))
+    assert np.isfinite(gradient).all()
+    # Where the determinant is clamped, it is a constant to the gradient too.
+    if affine.is_clamped(theta) and case != "zero" and case != "nothing":
+        finite = references.finite_differences(lambda t: affine.gamma(t).sum(), theta, step=1e-6)
+        np.testing.assert_allclose(gradient, finite, rtol=1e-4)
+
+
+def test_gamma_of_nan_is_nan_and_not_clamped():
+    theta = np.full((2, 3), np.nan)
+    assert np.isnan(affine.gamma(theta)).all() and not affine.is_clamped(theta)
+
+
+def test_clamped_thetas_of_a_batch_are_counted():
+    batch = jnp.asarray(np.stack([THETA, 0 * THETA, -0.001 * THETA]))
+    clamped = jax.jit(affine.is_clamped)(batch)
+    np.testing.assert_array_equal(clamped, [False, True, True])
+
+
+def test_a_small_person_in_a_large_image_is_inverted_exactly_but_would_be_clamped():
+    theta = affine.from_box(np.array([1000.0, 700, 1010, 728]), 2160, 3840)
+    assert affine.is_clamped(theta)
+    assert not np.allclose(affine.gamma(theta), affine.invert(theta))
+
+
 @given(box=boxes, flip=st.booleans())
 @few
 def test_the_corners_of_the_crop_are_those_of_the_box(box, flip):
@@ -161,6 +232,7 @@ def test_numpy_stays_numpy_in_double_precision():
     results = [
         theta,
         affine.invert(theta),
+        affine.gamma(theta),
         affine.compose(theta, theta),
         affine.apply(theta, CORNERS),
         affine.to_pixels(CORNERS, 5, 6),
@@ -174,6 +246,7 @@ def test_single_precision_stays_single_precision():
     box = np.array([1, 2, 3, 4], np.float32)
     assert affine.from_box(box, 5, 6, turn=0.1).dtype == np.float32
     assert affine.invert(affine.from_box(box, 5, 6)).dtype == np.float32
+    assert affine.gamma(affine.from_box(box, 5, 6)).dtype == np.float32
 
 
 @pytest.mark.usefixtures("float64")
@@ -181,7 +254,8 @@ def test_numpy_eager_jit_and_vmap_agree():
     def chain(theta, box, turn):
         crop = affine.from_box(box, 240, 320, turn=turn, flip=True)
         points = affine.from_pixels(affine.to_pixels(theta[:, :2], 7, 9), 7, 9)
-        return affine.apply(affine.compose(affine.invert(theta), crop), points)
+        both = affine.compose(affine.invert(theta), affine.gamma(theta))
+        return affine.apply(affine.compose(both, crop), points)
 
     box, turn = np.array([10.0, 20, 60, 90]), np.asarray(0.3)
     expected = chain(THETA, box, turn)

@@ -46,7 +46,7 @@ def test_settings_reach_the_network(family):
     ("change", "message"),
     [
         ({"family": "vit"}, "'vit'; choose one of hourglass, simple_baseline"),
-        ({"depth": 20}, "depth is 20; choose one of 18, 34, 50"),
+        ({"depth": 20}, "depth is 20; choose one of 10, 18, 34, 50"),
         ({"normalise": "caffe"}, "'caffe'; choose none or imagenet"),
         ({"dtype": "float16"}, "'float16'; choose float32 or bfloat16"),
         ({"trunk_stages": 1}, "trunk_stages is 1; choose 2, 3 or 4"),

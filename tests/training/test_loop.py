@@ -15,6 +15,7 @@ import pytest
 import rmpe_jax
 from rmpe_jax import checkpoint
 from rmpe_jax.checkpoint import CheckpointError, Checkpoints
+from rmpe_jax.config import StageConfig, STNConfig
 from rmpe_jax.training import loop
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.stop import NonFiniteLossError
@@ -36,6 +37,11 @@ def lines(workdir: Path) -> list[dict]:
     return [line for line in read if "loss" in line]
 
 
+def as_read(result: dict) -> dict:
+    """The result as its file has it, which knows no tuples."""
+    return json.loads(json.dumps(result))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """An uninterrupted run of four steps."""
@@ -46,7 +52,7 @@ def trained(tmp_path_factory):
 def test_a_run_leaves_everything_a_person_looks_for(trained):
     config, result = trained
     workdir = Path(config.workdir)
-    assert json.loads((workdir / "result.json").read_text()) == json.loads(json.dumps(result))
+    assert json.loads((workdir / "result.json").read_text()) == as_read(result)
     records = json.loads((workdir / "records.json").read_text())
     assert len(records) == result["poses"] > 0
     logged = lines(workdir)
@@ -214,3 +220,87 @@ def test_boxes_that_name_other_images_are_refused_before_training(trained, tmp_p
     with pytest.raises(ValueError, match=r"none of the 1 images .* is among these .*987"):
         loop.train(config)
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def staged(folder: Path):
+    """Two stages of two steps: a pose network, then the transformer and the parallel SPPE."""
+    config = small.config(folder)
+    return replace(
+        config,
+        model=replace(config.model, stn=STNConfig("affine", "small")),
+        augment=replace(config.augment, jitter=1.0),
+        stages=(
+            StageConfig("sppe", steps=2, learning_rate=1e-3, transformer=False),
+            StageConfig("sstn", steps=2, learning_rate=1e-4),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def two_stages(tmp_path_factory):
+    """An uninterrupted run in two stages."""
+    config = staged(tmp_path_factory.mktemp("stages"))
+    return config, loop.train(config)
+
+
+def test_a_run_in_stages_has_a_folder_for_each_and_the_last_ones_result(two_stages):
+    config, result = two_stages
+    first, second = (Path(config.workdir) / name for name in ("1_sppe", "2_sstn"))
+    assert as_read(result) == json.loads((second / "result.json").read_text())
+    assert result["theta_error_identity"] > 0
+    assert "theta_error" not in json.loads((first / "result.json").read_text())
+    logged = lines(second)
+    assert [line["step"] for line in logged] == [1, 2]
+    for name in ("loss_main", "loss_parallel", "theta_gradient_main", "theta_gradient_parallel"):
+        assert all(line[name] > 0 for line in logged)
+    assert all(line["theta_clamped"] == 0 for line in logged)
+
+
+def test_the_network_of_a_run_in_stages_is_the_last_stages(two_stages):
+    config, _ = two_stages
+    assert "localization" in rmpe_jax.load(config.workdir).variables["params"]
+    assert "trunk" in rmpe_jax.load(f"{config.workdir}/1_sppe").variables["params"]
+
+
+def test_the_parallel_network_is_the_first_stages_and_stays_as_it_was(two_stages):
+    config, _ = two_stages
+    second = Path(config.workdir) / "2_sstn"
+    assert json.loads((second / "config.json").read_text())["train"]["parallel"].endswith("1_sppe")
+
+
+def test_a_finished_stage_is_not_done_again(two_stages, capsys):
+    config, result = two_stages
+    before = arrays(f"{config.workdir}/2_sstn")
+    assert loop.train(config) == as_read(result)
+    told = capsys.readouterr().out
+    assert told.count("is finished") == 2 and "resumed" not in told
+    assert arrays(f"{config.workdir}/2_sstn") == before
+
+
+def test_a_run_stopped_in_its_second_stage_goes_on_there(two_stages, tmp_path, monkeypatch):
+    config, _ = two_stages
+    again = replace(config, workdir=str(tmp_path / "run"))
+
+    class StoppedError(Exception):
+        """Instead of a kill."""
+
+    def stop(step, batch, metrics):
+        if "loss_parallel" in metrics and step == 2:
+            raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "check_finite", stop)
+        with pytest.raises(StoppedError):
+            loop.train(again)
+    finished = tmp_path / "run/1_sppe/result.json"
+    written = finished.stat().st_mtime_ns
+    loop.train(again)
+    assert finished.stat().st_mtime_ns == written, "the first stage is left alone"
+    assert arrays(f"{again.workdir}/2_sstn") == arrays(f"{config.workdir}/2_sstn")
+
+
+def test_a_parallel_network_without_a_transformer_is_refused(trained, tmp_path):
+    settings = replace(trained[0].train, parallel=trained[0].workdir)
+    config = replace(trained[0], workdir=str(tmp_path), train=settings)
+    with pytest.raises(ValueError, match=r"no transformer for it.*--model.stn.form affine"):
+        loop.train(config)

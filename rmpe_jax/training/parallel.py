@@ -1,0 +1,86 @@
+"""The parallel SPPE: a frozen pose network that tells the spatial transformer to centre people.
+
+It looks at the straight image and gives heat-maps there. They are compared with the joints where
+they would be in the crop of the annotated box, so that only an image in which the person is placed
+alike costs nothing (Fang et al., RMPE, ICCV 2017, section 3.1). It is not used after training.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from rmpe_jax.checkpoint import CheckpointError
+from rmpe_jax.geometry import affine
+from rmpe_jax.losses import joints_loss
+from rmpe_jax.models.rmpe import RMPE, straighten
+from rmpe_jax.predict import load
+from rmpe_jax.records import Batch, Variables
+
+
+@dataclass(frozen=True)
+class ParallelSPPE:
+    """What judges the straight images: any pure function (variables, images) -> heat-maps.
+
+    `loss` and `sigma` are those that it was trained with.
+    """
+
+    network: Callable[[Variables, Float[Array, "b h w 3"]], Float[Array, "stacks b _ _ k"]]
+    loss: Literal["squared", "cross_entropy"] = "squared"
+    sigma: float = 2.0
+
+
+def parallel_loss(
+    parallel: ParallelSPPE,
+    variables: Variables,
+    crops: Float[Array, "b h w 3"],
+    theta: Float[Array, "b 2 3"],
+    batch: Batch,
+    axis_aligned: bool,
+) -> Float[Array, ""]:
+    """Return how badly the frozen network finds the joints of `batch` where they belong.
+
+    They belong where the crop of the annotated box has them; a joint outside of that crop does
+    not count. The gradient reaches theta alone.
+    """
+    straight = straighten(crops, theta, axis_aligned=axis_aligned)
+    heatmaps = parallel.network(jax.lax.stop_gradient(variables), straight)
+    to_straight = jax.vmap(affine.invert)(batch.theta_star)
+    joints_straight = jax.vmap(affine.apply)(to_straight, batch.joints_crop)
+    weight = batch.weight * (jnp.abs(joints_straight) <= 1).all(axis=-1)
+    return joints_loss(heatmaps, joints_straight, weight, loss=parallel.loss, sigma=parallel.sigma)
+
+
+def load_parallel(path: str, height: int, width: int) -> tuple[ParallelSPPE, Variables]:
+    """Return the network of an earlier run as parallel SPPE for crops of that size."""
+    try:
+        model = load(path)
+    except CheckpointError as error:
+        raise ValueError(
+            f"train.parallel: {error}. The parallel SPPE is a network that was trained before: "
+            "train one without a transformer (rmpe train CONFIG --model.stn.form none --workdir "
+            "DIR) and give its DIR, or set train.parallel to None to do without"
+        ) from error
+    size = (model.config.model.input_height, model.config.model.input_width)
+    if size != (height, width):
+        raise ValueError(
+            f"train.parallel: the network in {path} takes crops of {size[0]} x {size[1]}, this "
+            f"run's are {height} x {width}; train one with this size"
+        )
+    settings = model.config.train
+    return ParallelSPPE(
+        partial(_heatmaps, model.module), settings.loss, settings.sigma
+    ), model.variables
+
+
+def _heatmaps(
+    module: nn.Module, variables: Variables, straight: Float[Array, "b h w 3"]
+) -> Float[Array, "stacks b _ _ k"]:
+    """Return what a network of this project sees, in evaluation mode."""
+    method: Any = "heatmaps" if isinstance(module, RMPE) else None
+    return module.apply(variables, straight, train=False, method=method)
