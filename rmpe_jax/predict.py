@@ -52,7 +52,7 @@ def poses_on_canvas(
     variables: Variables,
     canvas: UInt8[Array, "height width 3"] | Float[Array, "height width 3"],
     detections: Detections,
-    theta_shift: Float[Array, "p 2 3"] | float = 0.0,
+    theta_shift: Float[Array, "p 2 3"] | affine.Scalar = 0.0,
     *,
     module: nn.Module,
     config: Config,

@@ -217,6 +217,30 @@ def test_an_identity_transformer_changes_no_pose(model, transformed):
     np.testing.assert_allclose(through(picture(), BOXES).joints_px, expected, atol=0.02)
 
 
+def test_a_transformer_that_moves_the_crop_is_another_box(model, transformed):
+    """theta of scale 0.8 and a shift shows what a smaller box beside it would; joints go back."""
+    config = replace(model.config, evaluation=transformed.config.evaluation)
+    smooth = cv2.GaussianBlur(picture(96, 96).astype(np.float32), (0, 0), 3.0)
+    canvas = jnp.asarray((smooth - smooth.mean()) * 4 + 128)
+
+    def joints(of, box, shift, config):
+        detections = Detections(jnp.asarray([box]), jnp.ones(1), jnp.ones(1, bool))
+        settings = {"module": of.module, "config": config, "flip_order": COCO17.flip_order}
+        return poses_on_canvas(of.variables, canvas, detections, shift, **settings).joints_px
+
+    variables = jax.tree.map(jnp.copy, transformed.variables)
+    theta = variables["params"]["localization"]["theta"]["dense"]
+    theta["kernel"] = jnp.zeros_like(theta["kernel"])
+    still = replace(transformed, variables=variables)
+    # The box of 40 pixels is extended to 50: half of that is the crop's unit.
+    shift = jnp.asarray([[[-0.2, 0, 0.16], [0, -0.2, -0.08]]])
+    moved = joints(still, [28.0, 28, 68, 68], shift, transformed.config)
+    expected = joints(model, [36.0, 30, 68, 62], 0.0, config)
+    np.testing.assert_allclose(moved, expected, atol=0.3)
+    unmoved = joints(still, [28.0, 28, 68, 68], 0.0, transformed.config)
+    assert np.abs(unmoved - expected).max() > 2
+
+
 WRIST = COCO17.joints.index("left_wrist")
 
 

@@ -117,7 +117,7 @@ class RMPE(nn.Module):
         return self.taps(crops, train=train).heatmaps_crop
 
     def taps(
-        self, crops: Images, shift: Float[Array, "b 2 3"] | float = 0.0, *, train: bool
+        self, crops: Images, shift: Float[Array, "b 2 3"] | affine.Scalar = 0.0, *, train: bool
     ) -> Taps:
         """Return heat-maps and all that they came from; `shift` is added to theta."""
         return symmetric(

@@ -7,7 +7,7 @@ import pytest
 
 from rmpe_jax.config import AugmentConfig, STNConfig
 from rmpe_jax.data.dataset import prepare
-from rmpe_jax.evaluation import run
+from rmpe_jax.evaluation import centring, run
 from rmpe_jax.evaluation.centring import theta_errors
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
@@ -46,6 +46,13 @@ def test_a_shift_of_theta_is_seen_and_the_result_tells_it(case):
     result, _ = run.evaluate(replace(model, variables=variables), source)
     assert result["theta_error"] == pytest.approx(10.0, abs=0.5)
     assert "mean |theta - theta*|" in run.table(result)
+
+
+def test_every_person_counts_once_whatever_the_batch(case, monkeypatch):
+    whole = theta_errors(*case)["theta_error_identity"]
+    monkeypatch.setattr(centring, "BATCH", 2)
+    assert len(case[1].person_index) % 16
+    assert theta_errors(*case)["theta_error_identity"] == pytest.approx(whole, rel=1e-6)
 
 
 def test_more_jitter_is_a_larger_error(case):
