@@ -1,0 +1,319 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from rmpe_jax.evaluation import coco, fast_oks, fit_nms, nms_grid, redundant_poses
+from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, pose_nms
+from rmpe_jax.predict import person_score, to_records
+from rmpe_jax.records import Poses
+from rmpe_jax.skeletons import COCO17
+from tests.evaluation.test_coco import photograph
+
+QUICK = fit_nms.Thoroughness(coarse=4, fine=3, refinements=1, options=("merge",))
+QUIET = Console(quiet=True)
+
+
+def pycocotools(data: fit_nms.Data, poses: Poses) -> float:
+    records = [
+        record
+        for row, image_id in enumerate(data.ids)
+        for record in to_records(Poses(*(np.asarray(f)[row] for f in poses)), image_id)
+    ]
+    return coco.average_precision(data.truth, records, COCO17)["AP"]
+
+
+def in_double(arrays):
+    return jax.tree.map(
+        lambda a: a.astype(np.float64) if np.asarray(a).dtype.kind == "f" else a, arrays
+    )
+
+
+def fast(data: fit_nms.Data, poses: Poses) -> float:
+    _, truth = fast_oks.truth_arrays(data.truth)
+    return float(fast_oks.average_precision(truth, poses, sigmas=COCO17.sigmas))
+
+
+def rounded(poses: Poses) -> Poses:
+    """As they stand in a file of records."""
+    return poses._replace(joints_px=np.round(np.asarray(poses.joints_px, np.float64), 3))
+
+
+@pytest.fixture(scope="module")
+def validation(data_root):
+    """Real redundant poses on the 338 photographs."""
+    return fit_nms.read_data(
+        data_root / "redundant_poses" / "tinypose_on_nanodet_coco_val.npz",
+        data_root / "coco_pose" / "annotations" / "person_keypoints_val.json",
+        COCO17,
+    )
+
+
+def test_precision_is_that_of_pycocotools_on_real_poses(validation, float64):
+    merged = jax.jit(jax.vmap(lambda one: pose_nms(one, *RMPE_MPII)))(validation.poses)
+    for poses in (validation.poses, merged):
+        poses = in_double(rounded(jax.tree.map(np.asarray, poses)))
+        assert fast(validation, poses) == pytest.approx(pycocotools(validation, poses), abs=1e-6)
+
+
+def test_precision_in_single_precision_is_as_good_as_the_search_needs(validation):
+    expected = pycocotools(validation, validation.poses)
+    assert expected == pytest.approx(0.5954, abs=5e-5)  # a plain loop, before this was written
+    assert fast(validation, validation.poses) == pytest.approx(expected, abs=2e-5)
+
+
+def drawn(seed: int, images: int = 6) -> fit_nms.Data:
+    """Noisy copies of annotated people, crowds and people without joints among them."""
+    generator = np.random.default_rng(seed)
+    photographs, rows, image = [], [], []
+    for image_id in range(1, images + 1):
+        shot = photograph(image_id, int(generator.integers(0, 5)), seed)
+        persons = shot.persons
+        unlabelled = generator.random(len(persons.area)) < 0.2
+        joints = persons.joints_px * np.where(unlabelled, 0, 1)[:, None, None]
+        persons = persons._replace(joints_px=joints, is_crowd=generator.random(len(joints)) < 0.2)
+        photographs.append(shot._replace(persons=persons))
+        for person in shot.persons.joints_px[:, :, :2]:
+            for _ in range(8):  # more than 20 on some photographs
+                noise_px = generator.normal(size=(17, 2)) * generator.uniform(0, 8)
+                rows.append(person + noise_px)
+                image.append(image_id)
+    joints_px = np.array(rows)
+    confidence = generator.uniform(0.1, 1, joints_px.shape[:2])
+    score = np.round(generator.random(len(rows)), 1)  # with ties
+    boxes_px = np.concatenate([joints_px.min(axis=1), joints_px.max(axis=1)], axis=1)
+    valid = np.ones(len(rows), bool)
+    flat = Poses(joints_px, confidence, confidence, boxes_px, score, score, valid)
+    truth = coco.ground_truth(photographs, COCO17)
+    ids, _ = fast_oks.truth_arrays(truth)
+    return fit_nms.Data(truth, ids, redundant_poses.by_image(np.array(image), flat, ids))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_precision_is_that_of_pycocotools_with_crowds_ties_and_more_than_20_poses(seed, float64):
+    data = drawn(seed)
+    poses = rounded(data.poses)
+    assert poses.valid.sum(axis=1).max() > 20
+    expected = pycocotools(data, poses)
+    assert 0.05 < expected < 0.95
+    assert fast(data, poses) == pytest.approx(expected, abs=1e-6)
+
+
+def test_precision_of_nobody_and_of_nothing_found():
+    data = drawn(0)
+    nothing = data.poses._replace(valid=np.zeros_like(data.poses.valid))
+    assert fast(data, nothing) == 0
+    no_rows = Poses(*(field[:, :0] for field in data.poses))
+    assert fast(data, no_rows) == 0
+    empty = coco.ground_truth([photograph(1, 0)], COCO17)
+    assert fast(fit_nms.Data(empty, [1], data.poses), Poses(*(f[:1] for f in data.poses))) == -1
+
+
+class KeptNear(NamedTuple):
+    """A measure of one's own: how near the number of kept poses is to a wanted one."""
+
+    wanted: int
+
+    def __call__(self, truth, poses):
+        return -jnp.abs(jnp.sum(poses.valid) - self.wanted).astype(jnp.float32)
+
+
+def task(data: fit_nms.Data, trace: Path | None = None, **changed) -> fit_nms.Task:
+    _, truth = fast_oks.truth_arrays(data.truth)
+    single = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, data.poses)
+    return fit_nms.Task(
+        single,
+        truth,
+        changed.pop("measure", fit_nms.OksPrecision(COCO17.sigmas)),
+        fit_nms.Trace(trace, "these", QUIET),
+        replace(QUICK, **changed),
+    )
+
+
+@pytest.mark.parametrize("axes", [("eta", "lambda_"), ("sigma1", "sigma2")])
+@pytest.mark.parametrize("options", [RMPE_MPII.options, ALPHAPOSE_COCO.options])
+def test_a_grid_is_pose_nms_at_each_of_its_points(axes, options):
+    work = task(drawn(1))
+    values = {name: np.geomspace(*fit_nms.RANGES[name], 3) for name in axes}
+    grid = nms_grid.figures(
+        *(work.poses, work.truth, RMPE_MPII.parameters, values),
+        options=options,
+        measure=work.measure,
+    )
+    assert len(np.unique(grid)) > 2
+    x, y = axes
+    for at in np.ndindex(grid.shape):
+        point = {x: values[x][at[0]], y: values[y][at[1]]}
+        parameters = RMPE_MPII.parameters._replace(**point)
+        kept = jax.vmap(lambda poses, p=parameters: pose_nms(poses, p, options))(work.poses)
+        alone = work.measure(work.truth, kept)
+        assert grid[at] == pytest.approx(float(alone), abs=1e-6), point
+
+
+def test_the_search_finds_better_parameters_for_average_precision():
+    work = task(drawn(2), options=("carried",))
+    found = fit_nms.fit(work)
+    published = nms_grid.figures(
+        *(work.poses, work.truth, RMPE_MPII.parameters),
+        {"eta": np.array([22.48]), "lambda_": np.array([2.08])},
+        options=RMPE_MPII.options,
+        measure=work.measure,
+    )
+    assert found.figure > published[0, 0] + 0.01
+    kept = jax.vmap(lambda poses: pose_nms(poses, found.parameters, found.options))(work.poses)
+    assert found.figure == pytest.approx(float(work.measure(work.truth, kept)), abs=1e-6)
+
+
+def test_any_measure_can_be_searched():
+    data = drawn(3)
+    wanted = int(data.poses.valid.sum()) // 2
+    assert fit_nms.fit(task(data, measure=KeptNear(wanted), options=())).figure > -0.1 * wanted
+
+
+def test_a_search_that_was_killed_goes_on_and_finds_the_same(tmp_path, monkeypatch):
+    computed = []
+    whole = nms_grid.figures
+
+    def counted(*arguments, **options):
+        computed.append(1)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(nms_grid, "figures", counted)
+    expected = fit_nms.fit(task(drawn(4)))
+    total = len(computed)
+
+    def killed(*arguments, **options):
+        if len(computed) == total + 3:
+            raise KeyboardInterrupt
+        return counted(*arguments, **options)
+
+    monkeypatch.setattr(nms_grid, "figures", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_nms.fit(task(drawn(4), tmp_path / "trace.json"))
+    monkeypatch.setattr(nms_grid, "figures", counted)
+    assert fit_nms.fit(task(drawn(4), tmp_path / "trace.json")) == expected
+    assert len(computed) == 2 * total
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_trace_of_other_poses_is_refused(tmp_path):
+    fit_nms.Trace(tmp_path / "trace.json", "these").add({"axes": {}}, np.zeros((1, 1)))
+    with pytest.raises(ValueError, match="other poses or annotations; delete it"):
+        fit_nms.Trace(tmp_path / "trace.json", "others")
+
+
+def write(folder: Path, data: fit_nms.Data) -> tuple[Path, Path]:
+    records = [
+        record
+        for row, image_id in enumerate(data.ids)
+        for record in to_records(Poses(*(field[row] for field in data.poses)), image_id)
+    ]
+    (folder / "records.json").write_text(json.dumps(records))
+    (folder / "people.json").write_text(json.dumps(data.truth))
+    return folder / "records.json", folder / "people.json"
+
+
+def test_from_files_to_what_was_learned(tmp_path):
+    files = write(tmp_path, drawn(5))
+    result = fit_nms.fit_nms(
+        *files,
+        tmp_path / "out",
+        test_poses=files[0],
+        test_annotations=files[1],
+        thoroughness=QUICK,
+        console=QUIET,
+    )
+    assert json.loads((tmp_path / "out" / "fit_nms.json").read_text()) == result
+    assert (tmp_path / "out" / "pairs.png").stat().st_size > 5000
+    for where in ("learned_on", "tested_on"):
+        figures = result[where]
+        assert figures["learned"]["AP"] >= max(figures["RMPE_MPII"]["AP"], figures["none"]["AP"])
+        assert figures["none"]["poses"] == len(json.loads(files[0].read_text()))
+    assert "learned: sigma1" in fit_nms.table(result)
+
+
+def test_records_and_archives_are_read_alike(tmp_path):
+    records, _ = write(tmp_path, drawn(6))
+    image, poses = redundant_poses.read(records, 17)
+    expected = person_score(jnp.asarray(poses.box_score), jnp.asarray(poses.confidence))
+    np.testing.assert_array_equal(poses.score, expected)
+    np.savez(
+        tmp_path / "poses.npz",
+        image=image,
+        joints_px=poses.joints_px,
+        joint_scores=poses.confidence,
+        boxes_px=poses.boxes_px,
+        detector_scores=poses.box_score,
+    )
+    other_image, other = redundant_poses.read(tmp_path / "poses.npz", 17)
+    np.testing.assert_array_equal(image, other_image)
+    for one, same in zip(poses, other, strict=True):
+        np.testing.assert_allclose(one, same, rtol=1e-6)
+
+
+def archive(**changed):
+    fields = {
+        "image": np.array([1, 2]),
+        "joints_px": np.zeros((2, 17, 2)),
+        "joint_scores": np.zeros((2, 17)),
+        "boxes_px": np.ones((2, 4)),
+        "detector_scores": np.ones(2),
+    }
+    return {name: value for name, value in (fields | changed).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (archive(boxes_px=None), "no boxes_px; it has"),
+        (
+            archive(joints_px=np.zeros((2, 16, 2))),
+            r"joints_px have shape \(2, 16, 2\); \(2, 17, 2\)",
+        ),
+        (archive(detector_scores=np.array([1, np.nan])), "box scores of pose 1 are not finite"),
+    ],
+)
+def test_archives_that_cannot_be_used_are_refused(tmp_path, fields, message):
+    np.savez(tmp_path / "poses.npz", **fields)
+    with pytest.raises(ValueError, match=message):
+        redundant_poses.read(tmp_path / "poses.npz", 17)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "not valid JSON"),
+        ("[]", "one a pose, is expected"),
+        ('[{"image_id": 1, "keypoints": [1, 2, 3]}]', "pose 0: no bbox, box_score; it has"),
+    ],
+)
+def test_records_that_cannot_be_used_are_refused(tmp_path, content, message):
+    (tmp_path / "records.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        redundant_poses.read(tmp_path / "records.json", 17)
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no such file; `rmpe eval` writes"):
+        redundant_poses.read(tmp_path / "absent.json", 17)
+    records, people = write(tmp_path, drawn(7))
+    moved = [{**record, "image_id": 99} for record in json.loads(records.read_text())]
+    records.write_text(json.dumps(moved))
+    with pytest.raises(ValueError, match="none of the 1 images with poses is among the 6"):
+        fit_nms.read_data(records, people, COCO17)
+
+
+def test_photographs_without_poses_can_be_left_out(tmp_path):
+    records, people = write(tmp_path, drawn(8))
+    some = [record for record in json.loads(records.read_text()) if record["image_id"] != 1]
+    records.write_text(json.dumps(some))
+    everybody = fit_nms.read_data(records, people, COCO17)
+    fewer = fit_nms.read_data(records, people, COCO17, only_with_poses=True)
+    assert 1 in everybody.ids and 1 not in fewer.ids
+    assert set(fewer.ids) == {record["image_id"] for record in some}
