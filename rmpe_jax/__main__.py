@@ -1,4 +1,4 @@
-"""The command line: `rmpe train | eval | predict | doctor`. Parsing only.
+"""The command line: `rmpe train | eval | predict | fit-pgpg | doctor`. Parsing only.
 
 Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 """
@@ -118,6 +118,44 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class FitPgpg:
+    """Fit the pose-guided proposals generator: how a detector's boxes lie about people, by pose."""
+
+    out: str
+    """The file to write (.json); two pictures go beside it."""
+    annotations: tyro.conf.Positional[str | None] = None
+    """COCO keypoint annotations."""
+    detections: str | None = None
+    """COCO-format detections on the same photographs; without it, atomic poses alone."""
+    poses: str | None = None
+    """NumPy archive with keypoints [n k 3] for the atomic poses (default: the annotations)."""
+    atoms: int | None = None
+    """Number of atomic poses (default: at the elbow of the distortion)."""
+    least_pairs: int = 200
+    """Atoms with fewer matched people take the density of everybody."""
+    least_score: float = 0.0
+    """Detections below this score are not used."""
+    prior: float = 200.0
+    """An atom's mixture is that of everybody, adapted as if this many people lay like everybody.
+    0: a mixture of its own, of 1 to 3 components by BIC (the paper)."""
+    seed: int = 0
+    """Of the starts of the clustering and of the mixtures."""
+
+    def run(self) -> None:
+        """Print what was found."""
+        from rmpe_jax.data.fit_pgpg import FitSettings, fit_pgpg, table
+
+        files = (self.annotations, self.detections, self.poses)
+        paths = (None if name is None else Path(name).expanduser() for name in files)
+        settings = FitSettings(
+            self.atoms, self.least_pairs, self.least_score, self.prior, self.seed
+        )
+        out = Path(self.out)
+        print(table(fit_pgpg(out, *paths, settings=settings)))
+        print(f"written: {out}; use it by --augment.proposals pgpg --augment.pgpg {out}")
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print devices, versions and data found, and what to do about what is missing."""
 
@@ -136,6 +174,7 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

@@ -32,6 +32,7 @@ LOWEST = {
     "augment.scale": 0.0,
     "augment.turn_degrees": 0.0,
     "augment.jitter": 0.0,
+    "augment.samples_per_person": 1,
     "optimiser.learning_rate": 0.0,
     "optimiser.clip_norm": 0.0,
     "optimiser.weight_decay": 0.0,
@@ -87,6 +88,19 @@ class AugmentConfig:
     jitter: float = 0.0
     """Each side of the box moves as a detector's would, by this many times what the authors of
     RMPE published (0: not)."""
+    proposals: Literal["none", "jitter", "pgpg"] = "none"
+    """none: the annotated box, moved by `jitter` if that is set. jitter: shifted and stretched at
+    random, of IoU above 0.5 (the paper's baseline). pgpg: pose-guided proposals generator."""
+    pgpg: str | None = None
+    """pgpg: the file that `rmpe fit-pgpg` wrote; without it what the authors published."""
+    pgpg_density: Literal["global", "gaussian", "mixture"] = "mixture"
+    """pgpg: one Gaussian for all people, one for each atomic pose, or a mixture for each."""
+    detections: str | None = None
+    """jitter: COCO-format detections whose boxes are moved; without it the annotated ones are."""
+    patch: bool = False
+    """Three boxes in ten are a part of the person instead (the authors' code)."""
+    samples_per_person: int = 1
+    """Times that an epoch holds each person, each time with another box."""
     turn_degrees: float = 30.0
     """Rotation: normal with this spread, clipped at twice it."""
     turn_probability: float = 0.6
@@ -274,6 +288,7 @@ def checked(config: Config) -> Config:
             raise ValueError(f"{name} is {value!r}; at least {lowest} is allowed")
     if not 0 <= config.optimiser.ema < 1:
         raise ValueError(f"optimiser.ema is {config.optimiser.ema!r}; 0 (none) to below 1")
+    _check_proposals(config.augment)
     names = [stage.name for stage in config.stages]
     if any(not re.fullmatch(r"[\w-]+", name) for name in names):
         raise ValueError(f"stages are called {names}; a name has letters, digits, - and _")
@@ -305,6 +320,23 @@ def from_dict(kind: type[Settings], values: dict[str, Any]) -> Settings:
         else:
             made[name] = tuple(value) if isinstance(value, list) else value
     return kind(**made)
+
+
+def _check_proposals(augment: AugmentConfig) -> None:
+    """Refuse settings of one kind of proposals beside those of another."""
+    for name, owner in (("pgpg", "pgpg"), ("detections", "jitter")):
+        value = getattr(augment, name)
+        if value is not None and augment.proposals != owner:
+            raise ValueError(
+                f"augment.{name} is {value!r} and augment.proposals {augment.proposals!r}, which "
+                f"does not use it; type --augment.proposals {owner} or --augment.{name} None"
+            )
+    published = augment.proposals == "pgpg" and augment.pgpg is None
+    if augment.jitter and augment.proposals != "none" and not published:
+        raise ValueError(
+            f"augment.jitter is {augment.jitter!r} and augment.proposals {augment.proposals!r}: a "
+            "box is moved in one way; type --augment.jitter 0 or --augment.proposals none"
+        )
 
 
 def _values(settings: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from rmpe_jax.config import AugmentConfig
+from rmpe_jax.data import proposals
 from rmpe_jax.data.jitter import jittered
+from rmpe_jax.data.proposals import Propose
 from rmpe_jax.geometry import affine, boxes
 from rmpe_jax.geometry.affine import Scalar
 from rmpe_jax.records import Array
@@ -45,8 +47,8 @@ def crop_theta(
 class Cut(NamedTuple):
     """Where to cut: the crop, the crop that it should have been, and whether both are mirrored.
 
-    `theta_reference` is that of the box without jitter, scale and shift. Both are crop point ->
-    image point.
+    `theta_reference` is that of the annotated box, without proposal, scale and shift; of a patch
+    it is that of the patch. Both are crop point -> image point.
     """
 
     theta_crop: Float[np.ndarray, "2 3"]
@@ -70,11 +72,15 @@ def draw_cut(
     *,
     height: int,
     width: int,
+    propose: Propose | None = None,
 ) -> Cut:
     """Return a random crop of one person.
 
-    The numbers are drawn in a fixed order and all of them every time, so that switching one kind
-    of variation off leaves the others as they were.
+    `propose` gives the box from which it is cut; without it the published Gaussian does, by
+    `config.jitter`. The numbers are drawn in a fixed order and all of them every time, so that
+    switching one kind of variation off leaves the others of place as they were; how many a
+    proposal takes depends on its kind, so it comes last. A patch is a part of the person that is
+    cropped as it is, not grown by `config.extend`.
     """
     half, side, turns, flips = generator.random(4)
     scale, turn, *shift = generator.standard_normal(4)
@@ -83,7 +89,14 @@ def draw_cut(
         half_box = half_body_box(joints_px, skeleton, upper_first=bool(side < 0.5))
         if half_box is not None:
             box_px, extend = half_box, HALF_BODY_EXTEND
-    proposal_px = jittered(generator, box_px, image_height, image_width, config.jitter)
+    image = (image_height, image_width)
+    if propose is None:
+        proposal_px = jittered(generator, box_px, *image, config.jitter)
+    else:
+        proposal_px = propose(generator, box_px, *image)
+    patch_px = proposals.patch(generator, box_px, *image) if config.patch else None
+    if patch_px is not None:
+        box_px, proposal_px, extend = patch_px, patch_px, 0.0
     angle = np.deg2rad(config.turn_degrees) * np.clip(turn, -2, 2)
     pose = {
         "turn": angle if turns < config.turn_probability else 0.0,

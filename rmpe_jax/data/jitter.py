@@ -1,7 +1,7 @@
 """Boxes as a detector would give them, from annotated ones: each side moves by a Gaussian.
 
-Until the pose-guided proposals generator knows better, the Gaussian is one for all people, that
-the authors of RMPE measured and published.
+The Gaussian is one for all people, that the authors of RMPE measured and published; `data.pgpg`
+has those fitted to a detector and to poses.
 """
 
 import numpy as np
@@ -29,11 +29,32 @@ def jittered(
     numbers = generator.standard_normal(4)
     if amount == 0:
         return box_px
+    return moved(box_px, amount * (MEAN + DEVIATION * numbers), image_height, image_width)
+
+
+def moved(
+    box_px: Float[np.ndarray, " 4"],
+    offset: Float[np.ndarray, " 4"],
+    image_height: int,
+    image_width: int,
+) -> Float[np.ndarray, " 4"]:
+    """Return the box with its sides moved by `offset` of its width (x) and height (y), inside."""
     x_min, y_min, x_max, y_max = box_px
     sides = np.array((x_max - x_min, y_max - y_min) * 2)
-    x_min, y_min, x_max, y_max = box_px + amount * (MEAN + DEVIATION * numbers) * sides
-    x_min = np.clip(x_min, 0, image_width - SMALLEST)
-    y_min = np.clip(y_min, 0, image_height - SMALLEST)
-    x_max = max(min(x_max, image_width), x_min + SMALLEST)
-    y_max = max(min(y_max, image_height), y_min + SMALLEST)
-    return np.array((x_min, y_min, x_max, y_max))
+    return inside(box_px + offset * sides, image_height, image_width)
+
+
+def inside(
+    box_px: Float[np.ndarray, " 4"], image_height: int, image_width: int
+) -> Float[np.ndarray, " 4"]:
+    """Return the box cut to the image, and at least `SMALLEST` wide and high if the image is.
+
+    A box that has turned inside out becomes the smallest one at its x_min (y_min).
+    """
+    x_min, y_min, x_max, y_max = box_px.tolist()
+    least_x, least_y = min(SMALLEST, image_width), min(SMALLEST, image_height)
+    x_min = min(max(x_min, 0), image_width - least_x)
+    y_min = min(max(y_min, 0), image_height - least_y)
+    x_max = max(min(x_max, image_width), x_min + least_x)
+    y_max = max(min(y_max, image_height), y_min + least_y)
+    return np.array((x_min, y_min, x_max, y_max), np.float64)

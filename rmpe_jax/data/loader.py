@@ -1,9 +1,10 @@
 """Batches of crops, from prepared photographs, by threads; the state is one integer.
 
-What sample number n of a run is depends on (seed, n) alone: its epoch is n // persons, its place
-in that epoch's order names the person, and all its random numbers come from (seed, epoch,
-person). Batch b holds samples b * batch_size onwards, and of these each process takes its slice.
-Crop points are in [-1, 1].
+What sample number n of a run is depends on (seed, n) alone. An epoch holds every person
+`samples_per_person` times: n over its length names the epoch, the place in that epoch's order the
+person and which of the person's samples it is, and all its random numbers come from (seed, epoch,
+person, sample). Batch b holds samples b * batch_size onwards, and of these each process takes its
+slice. Crop points are in [-1, 1].
 """
 
 import functools
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import augment, images
+from rmpe_jax.data import augment, images, proposals
 from rmpe_jax.data.crop import Cropper
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.records import Batch, Persons
@@ -102,7 +103,10 @@ def training_batches(
 
     _check_source(source)
     local = _local_size(batch_size, process_index, process_count)
-    photographs, count = _Photographs(source), len(source.person_index)
+    photographs, people = _Photographs(source), len(source.person_index)
+    count = people * config.samples_per_person
+    annotations = source.annotations() if config.proposals != "none" else []
+    propose = proposals.of_people(config, annotations, source.person_index, skeleton)
     of_thread = threading.local()
 
     @functools.lru_cache(maxsize=2)  # two threads may be at either side of an epoch's end
@@ -112,8 +116,8 @@ def training_batches(
     def sample(position: int) -> Batch:
         number = _number(position, local, batch_size, process_index)
         epoch, place = divmod(number, count)
-        index = int(order(epoch)[place])
-        generator = np.random.default_rng([seed, epoch, index])
+        repeat, index = divmod(int(order(epoch)[place]), people)
+        generator = np.random.default_rng([seed, epoch, index, repeat][: 4 if repeat else 3])
         row, person = source.person_index[index]
         image, image_id, persons = photographs[int(row)]
         image_height, image_width, _ = image.shape
@@ -128,6 +132,7 @@ def training_batches(
             config,
             height=height,
             width=width,
+            propose=propose(index),
         )
         if not hasattr(of_thread, "cropper"):
             of_thread.cropper = Cropper(height, width)
