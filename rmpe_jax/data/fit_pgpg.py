@@ -248,15 +248,15 @@ def table(result: dict[str, Any]) -> str:
 def _check_given(
     annotations: Path | None, detections: Path | None, poses: Path | None, settings: FitSettings
 ) -> None:
-    if annotations is None and poses is None:
-        raise ValueError(
-            "no poses came: give COCO keypoint annotations (rmpe fit-pgpg ANNOTATIONS ...) or an "
-            "archive of poses (--poses FILE.npz), or both"
-        )
     if detections is not None and annotations is None:
         raise ValueError(
             f"detections {detections} came without annotations to match them with; type "
             f"rmpe fit-pgpg ANNOTATIONS --detections {detections} ..."
+        )
+    if annotations is None and poses is None:
+        raise ValueError(
+            "no poses came: give COCO keypoint annotations (rmpe fit-pgpg ANNOTATIONS ...) or an "
+            "archive of poses (--poses FILE.npz), or both"
         )
     if not settings.prior >= 0:
         raise ValueError(f"prior is {settings.prior}; a number of people from 0 on is expected")

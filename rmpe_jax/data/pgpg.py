@@ -131,11 +131,9 @@ def _told(density: Density | None) -> dict[str, Any] | None:
     }
 
 
-def _short(values: np.ndarray) -> Any:
+def _short(values: Float[np.ndarray, "..."]) -> Any:
     """Return nested lists of numbers with eight digits: enough for a box in any photograph."""
-    if values.ndim:
-        return [_short(one) for one in values]
-    return float(f"{float(values):.8g}")
+    return np.vectorize(lambda value: float(f"{value:.8g}"), otypes=[float])(values).tolist()
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from rmpe_jax import drawing
 from rmpe_jax.data import densities
-from rmpe_jax.data.pgpg import Pgpg
+from rmpe_jax.data.pgpg import Density, Pgpg
 
-TILE, UNIT, MARGIN = 200, 32.0, 20  # pixels: side of a tile, length of a torso at most, border
+TILE, UNIT, MARGIN = 200, 45.0, 20  # pixels: side of a tile, length of a torso at most, border
 SIDES = ("x_min", "y_min", "x_max", "y_max")
 
 
@@ -39,15 +39,17 @@ def draw_offsets(
     for line, (name, density, these) in zip(axes, panels, strict=True):
         assert density is not None
         for side, panel in enumerate(line):
-            panel.hist(these[:, side], np.linspace(-0.4, 0.4, 61), density=True, color="0.8")
-            for one, style in ((density.gaussian, "C0--"), (density.mixture, "C1-")):
-                panel.plot(
-                    grid, np.exp(densities.log_density(_alone(one, side), grid[:, None])), style
-                )
+            panel.hist(
+                these[:, side], np.linspace(-0.4, 0.4, 61), density=True, color="0.8", label="pairs"
+            )
+            for told, one, style in _curves(density):
+                curve = np.exp(densities.log_density(_alone(one, side), grid[:, None]))
+                panel.plot(grid, curve, style, label=told)
         line[0].set_ylabel(f"{name}\n{len(these)} pairs", fontsize=8)
     for side, panel in zip(SIDES, axes[0], strict=True):
         panel.set_title(f"offset of {side} / side of the box")
-    figure.legend(["offsets", "Gaussian", "mixture"], loc="outside lower center", ncols=3)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=80)
 
 
@@ -61,6 +63,10 @@ def _atom(atom: Float[np.ndarray, "k 2"], pgpg: Pgpg) -> drawing.Image:
 
 def _name(pgpg: Pgpg, row: int) -> str:
     return f"atom {row}" if row < len(pgpg.atoms) else "without torso"
+
+
+def _curves(density: Density) -> tuple[tuple[str, densities.Mixture, str], ...]:
+    return (("Gaussian", density.gaussian, "C0--"), ("mixture", density.mixture, "C1-"))
 
 
 def _alone(one: densities.Mixture, side: int) -> densities.Mixture:

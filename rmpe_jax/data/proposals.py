@@ -22,9 +22,9 @@ from rmpe_jax.skeletons import Skeleton
 # (generator, box_px, image_height, image_width) -> box_px
 Propose = Callable[[np.random.Generator, np.ndarray, int, int], np.ndarray]
 
-# The paper's random jitter names no numbers. Shifts up to a quarter of the box and shapes up to
-# 1.5 times as wide reach IoU 0.5 without throwing most draws away: 59 % are kept, so ten draws
-# fail for one box in 7,000.
+# The paper's random jitter names no numbers. Shifts up to a quarter of the sides and aspect ratios
+# up to 1.5 times the detected one reach IoU 0.5 at their corners; 86 % of the draws about the
+# annotated box are kept, and ten draws fail all but never unless the detected box lies far off.
 SHIFT, STRETCH, TRIES = 0.25, 1.5, 10
 # The authors' patches, util/pose.lua: of three boxes in ten, as long as 0.7 to 1 of the person.
 PATCH_ABOVE, PATCH_EXTEND = 0.7, 0.3
