@@ -75,6 +75,29 @@ def test_every_shipped_config_loads_and_documents_itself():
     [
         ("optimiser", {"name": "sgd"}, r"optimiser.name is 'sgd'; allowed are 'adam', 'rmsprop'"),
         ("train", {"loss": "mse"}, r"train.loss is 'mse'; allowed are 'squared', 'cross_entropy'"),
+        ("augment", {"samples_per_person": 0}, "samples_per_person is 0; at least 1"),
+        ("augment", {"proposals": "dense"}, "proposals is 'dense'; allowed are 'none', 'jitter'"),
+        (
+            "augment",
+            {"pgpg": "x.json"},
+            "pgpg is 'x.json' and augment.proposals 'none', which does not use it; type "
+            "--augment.proposals pgpg or --augment.pgpg None",
+        ),
+        (
+            "augment",
+            {"proposals": "pgpg", "detections": "x.json"},
+            "augment.detections is .* type --augment.proposals jitter",
+        ),
+        (
+            "augment",
+            {"proposals": "jitter", "jitter": 1.0},
+            "a box is moved in one way; type --augment.jitter 0",
+        ),
+        (
+            "augment",
+            {"proposals": "pgpg", "pgpg": "x.json", "jitter": 1.0},
+            "a box is moved in one way; type --augment.jitter 0",
+        ),
         ("train", {"log_every": 0}, r"train.log_every is 0; at least 1 is allowed"),
         ("train", {"steps": 1.5}, r"train.steps is 1.5; a whole number is expected"),
         ("train", {"sigma": "2"}, r"train.sigma is '2'; a number is expected"),
@@ -107,3 +130,18 @@ def test_a_misspelt_setting_in_a_file_is_refused_with_the_known_ones(tmp_path):
 def test_a_list_in_a_file_becomes_a_tuple(tmp_path):
     said = loaded(tmp_path / "mine.py", "optimiser=OptimiserConfig(milestones=[0.5])")
     assert "milestones=(0.5,)" in said
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"jitter": 1.0},
+        {"proposals": "pgpg", "jitter": 0.5},
+        {"proposals": "pgpg", "pgpg": "x.json", "patch": True},
+        {"proposals": "jitter", "detections": "x.json", "samples_per_person": 4},
+    ],
+)
+def test_kinds_of_proposals_that_go_together_are_allowed(allowed):
+    augment = dataclasses.replace(Config().augment, **allowed)
+    config = dataclasses.replace(Config(), augment=augment)
+    assert configs.checked(config) == config

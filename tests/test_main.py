@@ -5,10 +5,12 @@ import time
 from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 
 from rmpe_jax import __main__ as main
 from tests import small
+from tests.data.test_atoms import people
 from tests.test_predict import picture
 
 
@@ -36,7 +38,7 @@ def test_help_answers_without_importing_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for word in ("train", "eval", "predict", "doctor"):
+    for word in ("train", "eval", "predict", "fit-pgpg", "doctor"):
         assert word in done.stdout
     assert time.perf_counter() - began < 10  # hangs are caught; the speed itself is benchmarked
 
@@ -97,3 +99,32 @@ def test_missing_data_says_what_to_type(monkeypatch, tmp_path, capsys):
 def test_a_folder_without_a_checkpoint_says_what_to_give(monkeypatch, tmp_path, capsys):
     said = stopped(monkeypatch, capsys, "eval", str(tmp_path))
     assert "holds no checkpoint; give the work directory of a run" in said
+
+
+def test_proposals_are_fitted_and_used_in_training(monkeypatch, tmp_path, capsys):
+    np.savez(tmp_path / "poses.npz", keypoints=people(0, 60)[1])
+    out = tmp_path / "fitted.json"
+    poses = ("--poses", str(tmp_path / "poses.npz"))
+    command(monkeypatch, "fit-pgpg", *poses, "--atoms", "3", "--out", str(out))
+    said = capsys.readouterr().out
+    assert "3 atoms from 60 of 60 poses" in said
+    assert f"--augment.proposals pgpg --augment.pgpg {out}" in said
+    use = ("--augment.proposals", "pgpg", "--augment.pgpg", str(out))
+    path = write_config(tmp_path)
+    command(monkeypatch, "train", path, *use, "--train.steps", "1", "--train.batch-size", "2")
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())["augment"]
+    assert (kept["proposals"], kept["pgpg"]) == ("pgpg", str(out))
+
+
+def test_fitting_proposals_to_nothing_says_what_to_give(monkeypatch, tmp_path, capsys):
+    said = stopped(monkeypatch, capsys, "fit-pgpg", "--out", str(tmp_path / "x.json"))
+    assert said.startswith("rmpe: no poses came: give COCO keypoint annotations")
+    assert "Traceback" not in said
+
+
+def test_a_file_that_was_not_fitted_says_what_to_type(monkeypatch, tmp_path, capsys):
+    (tmp_path / "x.json").write_text("{}")
+    use = ("--augment.proposals", "pgpg", "--augment.pgpg", str(tmp_path / "x.json"))
+    said = stopped(monkeypatch, capsys, "train", write_config(tmp_path), *use)
+    assert "x.json: no schema, skeleton" in said
+    assert "fit one with: rmpe fit-pgpg ANNOTATIONS --detections FILE --out FILE" in said

@@ -247,3 +247,53 @@ def test_theta_star_leads_from_the_crop_to_that_of_the_annotated_box():
         (a, b, x), (c, d, y) = cut.theta_star
         assert abs(a - d) < 1e-12 and abs(b) < 1e-12 and abs(c) < 1e-12, "one scale and a shift"
         assert abs(a - 1) + abs(x) + abs(y) > 0.01
+
+
+def test_a_patch_is_its_own_reference():
+    """The authors' rule: labels are in the frame of the patch, otherwise in that of the box."""
+    config = replace(STILL, patch=True, jitter=1.0, extend=0.3)
+    kinds = []
+    for seed in range(40):
+        cut = draw(config, seed=seed)
+        plain = draw(replace(config, patch=False), seed=seed)
+        patch = not np.allclose(cut.theta_reference, plain.theta_reference)
+        kinds.append(patch)
+        if patch:
+            np.testing.assert_allclose(cut.theta_crop, cut.theta_reference, atol=1e-12)
+            width, height = sides_px(cut.theta_crop)
+            # The box is 50 x 110 and of a patch 0.7 to 1 of it: not extended, in the crop's shape.
+            assert 0.7 * 110 - 1e-9 < height < 110 and width == pytest.approx(height * 3 / 4)
+        else:
+            np.testing.assert_array_equal(cut.theta_crop, plain.theta_crop)
+    assert 5 < sum(kinds) < 20
+
+
+def test_of_a_proposal_the_reference_is_the_extended_annotated_box():
+    moved = BOX + (3.0, -5.0, 8.0, 1.0)
+    came = []
+
+    def propose(generator, box_px, image_height, image_width):
+        came.append((box_px.tolist(), image_height, image_width))
+        return moved
+
+    cut = augment.draw_cut(
+        *(np.random.default_rng(0), BOX, person(), IMAGE_HEIGHT, IMAGE_WIDTH, COCO17),
+        replace(STILL, extend=0.3),
+        height=HEIGHT,
+        width=WIDTH,
+        propose=propose,
+    )
+    assert came == [(BOX.tolist(), IMAGE_HEIGHT, IMAGE_WIDTH)]
+    image = {"image_height": IMAGE_HEIGHT, "image_width": IMAGE_WIDTH}
+    for theta, box in ((cut.theta_crop, moved), (cut.theta_reference, BOX)):
+        expected = augment.crop_theta(box, *image.values(), height=64, width=48, extend=0.3)
+        np.testing.assert_allclose(theta, expected)
+
+
+def test_proposals_and_patches_leave_turn_and_mirror_as_they_were():
+    config = replace(STILL, turn_probability=0.5, flip_probability=0.5, jitter=1.0)
+    for seed in range(10):
+        cut, other = draw(config, seed=seed), draw(replace(config, patch=True), seed=seed)
+        assert cut.flip == other.flip
+        turns = [np.arctan2(*theta[:, 0]) for theta in (cut.theta_crop, other.theta_crop)]
+        assert turns[0] == pytest.approx(turns[1])

@@ -37,3 +37,25 @@ def test_boxes_stay_inside_the_image_and_have_a_size(box):
         x_min, y_min, x_max, y_max = draw(seed, np.array(box, float), 3.0, height=120, width=100)
         assert 0 <= x_min and x_max <= 100 and x_max - x_min > 5 - 1e-9
         assert 0 <= y_min and y_max <= 120 and y_max - y_min > 5 - 1e-9
+
+
+def test_the_sides_are_cut_as_the_authors_do():
+    """The plain form, in images that hold the smallest box; runs of before stay as they were."""
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        box = np.sort(generator.uniform(-10, 70, (2, 2)), axis=0).ravel()
+        sides = np.tile(box[2:] - box[:2], 2)
+        numbers = np.random.default_rng(seed).standard_normal(4)
+        x_min, y_min, x_max, y_max = box + 2.0 * (MEAN + DEVIATION * numbers) * sides
+        x_min, y_min = np.clip(x_min, 0, 50 - 5), np.clip(y_min, 0, 60 - 5)
+        expected = (x_min, y_min, max(min(x_max, 50), x_min + 5), max(min(y_max, 60), y_min + 5))
+        np.testing.assert_array_equal(draw(seed, box, 2.0, height=60, width=50), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 100), (100, 2), (1, 1)])
+def test_in_an_image_smaller_than_the_smallest_box_it_is_as_large_as_the_image(height, width):
+    box = np.array((0.2, 0.1, 0.8, 0.9)) * (width, height, width, height)
+    for seed in range(50):
+        x_min, y_min, x_max, y_max = draw(seed, box, 3.0, height=height, width=width)
+        assert 0 <= x_min and x_max <= width and x_max - x_min >= min(5, width) - 1e-9
+        assert 0 <= y_min and y_max <= height and y_max - y_min >= min(5, height) - 1e-9

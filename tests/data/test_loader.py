@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import dataset, images, loader
+from rmpe_jax.data import dataset, images, loader, pgpg
 from rmpe_jax.data.crop import Cropper
 from rmpe_jax.skeletons import COCO17
+from tests.data.test_pgpg import fitted
 
 HEIGHT, WIDTH, BATCH = 32, 24, 4
 AUGMENT = AugmentConfig(half_body_probability=0.3, contrast=0.2, shift=0.05)
@@ -29,9 +30,9 @@ def source(config):
     return dataset.prepare(config, "train")
 
 
-def make(source, config, **change):
+def make(source, config, augment=AUGMENT, **change):
     settings = {"height": HEIGHT, "width": WIDTH, "batch_size": BATCH, "seed": 0} | change
-    return loader.training_batches(source, COCO17, config, AUGMENT, **settings)
+    return loader.training_batches(source, COCO17, config, augment, **settings)
 
 
 def take(batches, count):
@@ -166,3 +167,91 @@ def test_memory_for_decoded_photographs_is_bounded(source, config, monkeypatch):
         photographs[row]
     assert list(photographs._kept) == [0, 2] and photographs._bytes == 2 * 64 * 80 * 3
     assert_equal(take(make(source, config), 8), wanted)
+
+
+@pytest.fixture(scope="module")
+def proposals(tmp_path_factory):
+    """Settings of each kind of proposals."""
+    path = tmp_path_factory.mktemp("pgpg") / "fitted.json"
+    pgpg.write(fitted(), path)
+    return {
+        "published": replace(AUGMENT, jitter=1.0),
+        "pgpg": replace(AUGMENT, proposals="pgpg", pgpg=str(path), patch=True),
+        "jitter": replace(AUGMENT, proposals="jitter", samples_per_person=2),
+    }
+
+
+@pytest.mark.parametrize("kind", ["pgpg", "jitter"])
+def test_the_same_sample_has_the_same_box_on_any_number_of_threads(source, config, proposals, kind):
+    wanted = take(make(source, replace(config, threads=1), proposals[kind]), 10)
+    for threads in (0, 2, 5):
+        given = take(make(source, replace(config, threads=threads), proposals[kind]), 10)
+        assert_equal(given, wanted)
+    assert_equal(take(make(source, config, proposals[kind], start=4), 6), wanted[4:])
+
+
+def test_each_kind_of_proposals_gives_its_own_boxes(source, config, proposals):
+    ways = [AUGMENT, *proposals.values()]
+    thetas = [next(make(source, config, way)).theta_crop for way in ways]
+    for one, other in itertools.combinations(thetas, 2):
+        assert np.abs(one - other).max() > 1e-3
+
+
+def test_published_proposals_are_the_jitter_of_runs_before(source, config, proposals):
+    named = replace(AUGMENT, proposals="pgpg")
+    assert_equal(
+        take(make(source, config, named), 4), take(make(source, config, proposals["published"]), 4)
+    )
+
+
+def test_a_person_is_drawn_by_the_density_of_the_own_atom(source, config, monkeypatch, proposals):
+    """The row of `person_index` and the atom belong together."""
+    one = fitted()
+    joints = [source.annotations()[row].persons.joints_px[p] for row, p in source.person_index]
+    rows = one.assign(np.array(joints))
+    assert len(set(rows.tolist())) > 1
+    used = []
+    whole = loader.proposals.drawn
+
+    def noted(generator, box_px, image_height, image_width, ready):
+        used.append((box_px.tolist(), ready.means[0].tolist()))
+        return whole(generator, box_px, image_height, image_width, ready)
+
+    monkeypatch.setattr(loader.proposals, "drawn", noted)
+    take(make(source, replace(config, threads=0), proposals["pgpg"]), 8)
+    boxes_px = [source.annotations()[row].persons.boxes_px[p] for row, p in source.person_index]
+    of_box = {tuple(box): row for box, row in zip(map(tuple, boxes_px), rows, strict=True)}
+    known = [(mean, of_box[tuple(box)]) for box, mean in used if tuple(box) in of_box]
+    assert len(known) > 10
+    for mean, row in known:
+        expected = one.density(int(row), "mixture").means[0]
+        np.testing.assert_allclose(mean, expected, rtol=1e-6)
+
+
+def test_an_epoch_holds_each_person_as_often_as_asked_each_time_otherwise(source, config):
+    count = len(source.person_index)
+    dense = replace(AUGMENT, samples_per_person=3, jitter=1.0)
+    batches = take(make(source, config, dense, batch_size=3 * count), 2)
+    for batch in batches:
+        assert (np.unique(batch.person_id, return_counts=True)[1] == 3).all()
+    for person in set(people(batches)):
+        thetas = np.concatenate([b.theta_crop[b.person_id == person] for b in batches])
+        assert len(np.unique(thetas.round(6), axis=0)) == 6
+    assert (np.diff(batches[0].person_id.reshape(3, -1), axis=0) != 0).any(), "not in rounds"
+
+
+def test_the_first_of_a_persons_samples_does_not_depend_on_how_many_there_are(source, config):
+    count = len(source.person_index)
+    alone = take(make(source, config, batch_size=count), 1)[0]
+    dense = take(
+        make(source, config, replace(AUGMENT, samples_per_person=2), batch_size=2 * count), 1
+    )[0]
+    for person, theta in zip(alone.person_id, alone.theta_crop, strict=True):
+        again = dense.theta_crop[dense.person_id == person]
+        assert (np.abs(again - theta).max(axis=(1, 2)) == 0).sum() == 1
+
+
+def test_a_file_that_is_not_there_is_named_before_anything_is_read(source, config):
+    absent = replace(AUGMENT, proposals="pgpg", pgpg="absent.json")
+    with pytest.raises(ValueError, match="absent.json: no such file of proposals; fit one with"):
+        make(source, config, absent)
