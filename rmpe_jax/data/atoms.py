@@ -33,7 +33,7 @@ class Aligned(NamedTuple):
     @property
     def has_torso(self) -> Bool[np.ndarray, " n"]:
         """Return which poses could be aligned."""
-        return self.labelled.any(axis=1)
+        return np.asarray(self.labelled.any(axis=1))
 
 
 def align(joints_px: Float[np.ndarray, "n k 3"], skeleton: Skeleton) -> Aligned:
@@ -151,7 +151,12 @@ def _complete_means(
     from sklearn.cluster import KMeans  # here: only who fits waits for it
 
     state = int(generator.integers(2**31))
-    means = KMeans(count, n_init=RESTARTS, max_iter=ITERATIONS, random_state=state)
+    means = KMeans(
+        count,
+        n_init=RESTARTS,  # type: ignore[arg-type]  # its default, a word, is taken for the type
+        max_iter=ITERATIONS,
+        random_state=state,
+    )
     flat = joints_torso.reshape(len(joints_torso), -1)
     return means.fit(flat).cluster_centers_.reshape(count, *joints_torso.shape[1:])
 

@@ -81,7 +81,7 @@ def fit_pgpg(
     if count is None:
         count, tried = atoms.choose_count(generator, aligned)
     shapes = atoms.cluster(generator, aligned, count)
-    console.print(f"{count} atoms of {_spread(tried)}")
+    console.print(f"{count} atoms{_elbow_told(tried)}")
     sizes = np.bincount(atoms.assign(aligned, shapes), minlength=count + 1)
     clustered = time.perf_counter() - began
 
@@ -342,7 +342,6 @@ def _standard_error(values: Float[np.ndarray, " m"], image: Int[np.ndarray, " m"
     return float(np.sqrt((sums**2).sum()) / len(values))
 
 
-def _spread(tried: dict[int, float]) -> str:
-    if not tried:
-        return "no choice: the number was given, or the poses are few"
-    return "distortion " + ", ".join(f"{key}: {value:.3f}" for key, value in tried.items())
+def _elbow_told(tried: dict[int, float]) -> str:
+    distortions = ", ".join(f"{key}: {value:.3f}" for key, value in tried.items())
+    return f", the elbow of the distortion: {distortions}" if tried else ""

@@ -107,7 +107,7 @@ def read(path: Path, skeleton: Skeleton) -> Pgpg:
         _array(_get(row, "joints_torso", at), shape, f"{at}: joints_torso") for at, row in rows
     ]
     rows.append((f"{path}: without_torso", document["without_torso"]))
-    counts = [[_count(row, key, at) for at, row in rows] for key in ("poses", "pairs")]
+    poses, pairs = ([_count(row, key, at) for at, row in rows] for key in ("poses", "pairs"))
     own = [_density(_get(row, "density", at), at) for at, row in rows]
     everybody = _density(document["everybody"], f"{path}: everybody")
     if everybody is None:
@@ -115,7 +115,8 @@ def read(path: Path, skeleton: Skeleton) -> Pgpg:
     return Pgpg(
         skeleton,
         np.stack(shapes),
-        *(np.array(values, np.int64) for values in counts),
+        np.array(poses, np.int64),
+        np.array(pairs, np.int64),
         tuple(own),
         everybody,
         document["provenance"],
@@ -205,12 +206,12 @@ def _mixture(told: Any, where: str) -> Mixture:
     count = len(weights) if isinstance(weights, list) else 0
     if not count:
         raise ValueError(f"{where}: weights are {weights!r}; a list of numbers is expected")
-    shapes = Mixture((count,), (count, 4), (count, 4, 4))
+    shapes = {"weights": (count,), "means": (count, 4), "covariances": (count, 4, 4)}
     one = Mixture(
-        *(
-            _array(_get(told, name, where), shape, f"{where}: {name}")
-            for name, shape in shapes._asdict().items()
-        )
+        **{
+            name: _array(_get(told, name, where), shape, f"{where}: {name}")
+            for name, shape in shapes.items()
+        }
     )
     if (one.weights < 0).any() or abs(one.weights.sum() - 1) > 1e-6:
         raise ValueError(
