@@ -162,3 +162,21 @@ def test_real_poses_are_clustered_within_time(data_root):
     one = atoms.cluster(np.random.default_rng(0), aligned, 1)
     assert atoms.distortion(aligned, found) < 0.5 * atoms.distortion(aligned, one)
     assert time.perf_counter() - began < 60  # a hang is caught; the speed itself is in LOG.md
+
+
+def test_distortion_is_measured_on_poses_that_were_not_clustered(monkeypatch):
+    aligned = atoms.align(people(10, 200)[1], COCO17)
+    seen = {"cluster": [], "distortion": []}
+    for name in seen:
+        whole = getattr(atoms, name)
+
+        def noted(*arguments, name=name, whole=whole):
+            poses = next(one for one in arguments if isinstance(one, Aligned))
+            seen[name].append({pose.tobytes() for pose in poses.joints_torso})
+            return whole(*arguments)
+
+        monkeypatch.setattr(atoms, name, noted)
+    atoms.choose_count(np.random.default_rng(0), aligned, (1, 2, 3))
+    assert len(seen["cluster"]) == len(seen["distortion"]) == 3
+    for learnt, measured in zip(seen["cluster"], seen["distortion"], strict=True):
+        assert len(learnt) == len(measured) == 100 and not learnt & measured
