@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -283,3 +285,12 @@ def test_real_detections_lie_about_people_as_published(data_root):
     assert len(offset) > 500
     np.testing.assert_allclose(offset.mean(axis=0), 0, atol=0.02)
     assert (offset.std(axis=0) > 0.04).all() and (offset.std(axis=0) < 0.12).all()
+
+
+def test_training_waits_for_nothing_that_only_fitting_needs():
+    code = (
+        "import sys, rmpe_jax.data.loader, rmpe_jax.data.fit_pgpg\n"
+        "assert 'sklearn' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

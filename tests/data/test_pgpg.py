@@ -147,9 +147,9 @@ def test_a_file_of_another_skeleton_is_refused(tmp_path):
     written(tmp_path)
     with pytest.raises(ValueError, match="for skeleton 'COCO17' with 17 joints, .* MPII16 with 16"):
         pgpg.read(tmp_path / "fitted.json", MPII16)
-    renamed = COCO17._replace(joints=("chin", *COCO17.joints[1:]))
-    with pytest.raises(ValueError, match="fitted for skeleton 'COCO17'"):
-        pgpg.read(tmp_path / "fitted.json", renamed)
+    for renamed in ({"joints": ("chin", *COCO17.joints[1:])}, {"name": "MINE"}):
+        with pytest.raises(ValueError, match="fitted for skeleton 'COCO17'"):
+            pgpg.read(tmp_path / "fitted.json", COCO17._replace(**renamed))
 
 
 @pytest.mark.parametrize(
