@@ -12,6 +12,7 @@ from rmpe_jax.data.fit_pgpg import FitSettings
 from rmpe_jax.skeletons import COCO17
 from tests.data.test_atoms import people
 from tests.data.test_densities import DETECTOR, drawn
+from tests.data.test_pairs import photograph
 
 QUIET = Console(quiet=True)
 SETTINGS = FitSettings(atoms=3, least_pairs=60)
@@ -294,3 +295,8 @@ def test_training_waits_for_nothing_that_only_fitting_needs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_crowds_and_people_without_joints_are_no_poses():
+    entry = photograph(crowd=[0], unlabelled=[1])
+    np.testing.assert_array_equal(fit_pgpg._labelled(entry), entry.persons.joints_px[[2]])
