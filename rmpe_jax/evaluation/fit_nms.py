@@ -51,6 +51,7 @@ PAIRS = (("eta", "lambda_"), ("sigma1", "sigma2"))
 ALTERNATIVES: dict[str, tuple[Any, ...]] = {
     "merge": (False, True),
     "carried": ("own", "max", "weighted"),
+    "support": (0.0, 0.1, 0.3),
     "rank": ("confidence", "score"),
     "h_form": ("code", "paper"),
     "region": ("circle", "box"),
@@ -74,6 +75,9 @@ class Thoroughness:
     """Least gain worth another round: 0.01 % of AP."""
     options: tuple[str, ...] = tuple(ALTERNATIVES)
     """Options to be tried too."""
+
+
+QUICK = Thoroughness(coarse=7, fine=5, refinements=1, options=("merge", "support", "rank"))
 
 
 class Fit(NamedTuple):
@@ -298,7 +302,7 @@ def schemes(learned: NmsSet, skeleton: Skeleton) -> dict[str, Scheme]:
     named = {"learned": learned}
     for name, (parameters, options) in PUBLISHED.items():
         named[name] = NmsSet(parameters, options)
-        alone = replace(options, merge=False, carried="own")
+        alone = replace(options, merge=False, carried="own", support=0.0)
         named[f"{name}, no merging"] = NmsSet(parameters, alone)
         if options.matched_joints:
             eq_10 = replace(alone, matched_joints=0)
@@ -385,4 +389,5 @@ def _fingerprint(data: Data) -> str:
 def _told(options: NmsOptions) -> str:
     """Return the options that are tried, in a few words."""
     merging = "merged" if options.merge else "not merged"
-    return f"{merging}, {options.carried}, {options.rank}, {options.h_form}, {options.region}"
+    score = f"{options.carried} + {options.support:g} of the rest"
+    return f"{merging}, {score}, {options.rank}, {options.h_form}, {options.region}"
