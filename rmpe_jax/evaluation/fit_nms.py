@@ -268,7 +268,7 @@ def fit_nms(
         "parameters": best.parameters._asdict(),
         "options": asdict(best.options),
         "learned_on": compare(data, compared, skeleton),
-        "files": [str(poses), str(annotations)],
+        "files": _named(poses, annotations),
         "points": int(sum(np.size(grid["figures"]) for grid in trace.grids)),
         "thoroughness": asdict(thoroughness),
         "commit": commit(),
@@ -276,7 +276,7 @@ def fit_nms(
     if test_poses is not None and test_annotations is not None:
         unseen = read_data(test_poses, test_annotations, skeleton)
         result["tested_on"] = compare(unseen, compared, skeleton)
-        result["test_files"] = [str(test_poses), str(test_annotations)]
+        result["test_files"] = _named(test_poses, test_annotations)
     result["seconds"] = round(time.perf_counter() - began, 1)
     text = json.dumps(result, indent=2)
     (out / "fit_nms.json").write_text(text + "\n")
@@ -376,6 +376,11 @@ def heat_maps(trace: Trace, learned: NmsSet, path: Path) -> None:
         panel.set(xscale="log", yscale="log", xlabel=x, ylabel=y.rstrip("_"))
         figure.colorbar(mesh, label="AP")
     figure.savefig(path)
+
+
+def _named(*paths: Path) -> dict[str, str]:
+    """Return a hash of each file, by its name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def _fingerprint(data: Data) -> str:
