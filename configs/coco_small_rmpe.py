@@ -41,13 +41,21 @@ config = Config(
         stored_statistics=True,
         input_height=128,
         input_width=96,
-        stn=STNConfig(form="affine", network="small"),
+        stn=STNConfig(form="affine", network="pose"),
     ),
-    optimiser=OptimiserConfig(trunk_rate=0.5, warmup_steps=50, clip_norm=5.0, ema=0.998),
-    train=TrainConfig(batch_size=16, loss="cross_entropy", sigma=1.5, start_from="runs/coco_small"),
+    optimiser=OptimiserConfig(
+        name="muon", trunk_rate=0.25, warmup_steps=50, clip_norm=5.0, ema=0.995
+    ),
+    train=TrainConfig(
+        batch_size=16,
+        loss="cross_entropy",
+        sigma=0.75,
+        start_from="runs/coco_small",
+        parallel_weight=2.0,
+    ),
     evaluation=EvaluationConfig(flip=True, blur=1.0, jitter=1.0),
     stages=(
-        StageConfig("sppe", steps=1500, learning_rate=5e-4, transformer=False),
-        StageConfig("sstn", steps=2500, learning_rate=5e-4),
+        StageConfig("sppe", steps=1500, learning_rate=4e-3, transformer=False),
+        StageConfig("sstn", steps=1200, learning_rate=3e-3),
     ),
 )

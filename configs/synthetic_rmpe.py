@@ -32,15 +32,15 @@ config = Config(
         trunk_stages=3,
         input_height=128,
         input_width=96,
-        stn=STNConfig(form="affine", network="small"),
+        stn=STNConfig(form="affine", network="pose"),
     ),
     optimiser=OptimiserConfig(
         name="muon", learning_rate=5e-3, warmup_steps=50, clip_norm=5.0, ema=0.99
     ),
-    train=TrainConfig(batch_size=16, loss="cross_entropy", sigma=0.7),
+    train=TrainConfig(batch_size=16, loss="cross_entropy", sigma=0.7, parallel_weight=2.0),
     evaluation=EvaluationConfig(flip=True, blur=1.0, jitter=1.0),
     stages=(
-        StageConfig("sppe", steps=1000, learning_rate=5e-3, transformer=False),
-        StageConfig("sstn", steps=800, learning_rate=2e-3),
+        StageConfig("sppe", steps=2000, learning_rate=5e-3, transformer=False),
+        StageConfig("sstn", steps=1200, learning_rate=4e-3),
     ),
 )

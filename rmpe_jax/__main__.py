@@ -1,4 +1,4 @@
-"""The command line: `rmpe train | eval | predict | fit-pgpg | doctor`. Parsing only.
+"""The command line: `rmpe train | eval | predict | fit-pgpg | fit-nms | doctor`. Parsing only.
 
 Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 """
@@ -55,6 +55,10 @@ class Eval:
     """COCO-format detections to use as boxes (default: the annotated boxes)."""
     box_threshold: float = 0.0
     """Detections below this score are not used."""
+    nms: str = "none"
+    """Pose NMS: none, rmpe_mpii, alphapose_coco, or the fit_nms.json of `rmpe fit-nms`."""
+    split: Literal["validation", "train"] = "validation"
+    """Which photographs; what is fitted (fit-nms, fit-pgpg) must come from train."""
     flip: Literal["on", "off"] | None = None
     """Average with the mirrored crop (default: as trained)."""
     decode: Literal["argmax", "taylor", "expectation"] | None = None
@@ -78,6 +82,7 @@ class Eval:
             old,
             boxes=self.boxes,
             box_threshold=self.box_threshold,
+            nms=self.nms,
             flip=old.flip if self.flip is None else self.flip == "on",
             decode=self.decode or old.decode,
             blur=old.blur if self.blur is None else self.blur,
@@ -86,7 +91,7 @@ class Eval:
         if self.data_root is not None:
             data = replace(data, root=self.data_root)
         model = replace(model, config=replace(model.config, evaluation=settings, data=data))
-        result, records = evaluate(model, prepare(data, "validation"))
+        result, records = evaluate(model, prepare(data, self.split))
         out = Path(self.out or Path(self.checkpoint) / "eval")
         out.mkdir(parents=True, exist_ok=True)
         (out / "result.json").write_text(json.dumps(result, indent=2))
@@ -156,6 +161,51 @@ class FitPgpg:
 
 
 @dataclass(frozen=True)
+class FitNms:
+    """Learn the parameters of pose NMS from redundant poses, by maximising average precision."""
+
+    poses: tyro.conf.Positional[Path]
+    """Poses before any NMS: records.json of `rmpe eval --boxes ...`, or a NumPy archive."""
+    annotations: tyro.conf.Positional[Path]
+    """COCO keypoint annotations of the same photographs."""
+    out: Path = Path("nms")
+    """Folder for fit_nms.json, trace.json and pairs.png; an interrupted search goes on there."""
+    test_poses: Path | None = None
+    """Poses of other photographs, on which all is measured."""
+    test_annotations: Path | None = None
+    """Their annotations."""
+    start: str = "rmpe_mpii"
+    """Where the search begins: rmpe_mpii, alphapose_coco, or an earlier fit_nms.json."""
+    only_with_poses: bool = False
+    """Leave out annotated photographs without a pose: for poses of a part of the photographs."""
+    quick: bool = False
+    """A coarse search of a few minutes."""
+
+    def run(self) -> None:
+        """Search, write the result, print the table."""
+        if (self.test_poses is None) != (self.test_annotations is None):
+            raise ValueError("--test-poses and --test-annotations belong together: give both")
+        from rmpe_jax import nms_sets
+        from rmpe_jax.evaluation.fit_nms import QUICK, Thoroughness, fit_nms, table
+
+        start = nms_sets.chosen(self.start)
+        if start is None:
+            raise ValueError("--start none: a search begins somewhere, such as at rmpe_mpii")
+        result = fit_nms(
+            self.poses,
+            self.annotations,
+            self.out,
+            test_poses=self.test_poses,
+            test_annotations=self.test_annotations,
+            start=start,
+            only_with_poses=self.only_with_poses,
+            thoroughness=QUICK if self.quick else Thoroughness(),
+        )
+        print(table(result))
+        print(f"written: {self.out / 'fit_nms.json'}; use it: rmpe eval ... --nms FILE")
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print devices, versions and data found, and what to do about what is missing."""
 
@@ -175,6 +225,7 @@ Command = (
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
+    | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

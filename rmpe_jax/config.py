@@ -120,8 +120,9 @@ class STNConfig:
     form: Literal["none", "affine", "scale_shift"] = "none"
     """none: no transformer. affine: theta has all six numbers (the paper). scale_shift: one
     scale and a shift."""
-    network: Literal["resnet18", "small"] = "resnet18"
-    """What finds theta: the paper's ResNet-18, or a small network for small crops."""
+    network: Literal["resnet18", "small", "pose"] = "resnet18"
+    """What finds theta: the paper's ResNet-18; a small network for small crops; or, in the fewest
+    steps, two layers on what the pose network sees in the crop (it then looks twice)."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,8 @@ class EvaluationConfig:
     """COCO-format detections to use as boxes; without it, the annotated boxes."""
     box_threshold: float = 0.0
     """Detections below this score are not used."""
+    nms: str = "none"
+    """Pose NMS: none, rmpe_mpii, alphapose_coco, or the fit_nms.json that `rmpe fit-nms` wrote."""
     jitter: float = 0.0
     """Annotated boxes are moved as in training, by this many times what was published; always in
     the same way."""

@@ -57,6 +57,9 @@ class NmsOptions:
     carried: Literal["max", "weighted", "own"] = "max"
     """What of its group a kept pose carries as `score`, and, merged, as joint confidences: the
     highest, the mean weighted by itself (sum s^2 / sum s), or its own."""
+    support: float = 0.0
+    """This share of the scores of those it eliminated is added to a kept pose's `score`: who is
+    found more than once is there more surely."""
     rank: Literal["confidence", "score"] = "confidence"
     """Which pose is the reference first: by mean joint confidence (paper) or by `score`."""
     matched_joints: int = 0
@@ -225,8 +228,11 @@ def suppress(
         return poses
     rank = jnp.mean(poses.confidence, axis=1) if options.rank == "confidence" else poses.score
     kept, owner = greedy(eliminates, rank, poses.valid)
-    carried = _carried(poses.score[:, None], poses.valid[:, None], owner, options)[:, 0]
-    result = poses._replace(score=jnp.where(kept, carried, poses.score), valid=kept)
+    score = _carried(poses.score[:, None], poses.valid[:, None], owner, options)[:, 0]
+    if options.support:
+        others = jnp.where(poses.valid & ~kept, poses.score, 0)
+        score = score + options.support * _group_sum(others, owner)
+    result = poses._replace(score=jnp.where(kept, score, poses.score), valid=kept)
     return _merge(result, poses.valid, owner, fraction, options) if options.merge else result
 
 

@@ -65,8 +65,8 @@ def carried(values, own, how):
 def pose_nms(joints, confidence, boxes, score, parameters, options):
     """(kept rows in the order they were picked, joints, confidence, score) of one photograph.
 
-    `options` is a dict of h_form, region, merge, merge_radius_px, carried, rank, matched_joints
-    and matched_radius_px.
+    `options` is a dict of h_form, region, merge, merge_radius_px, carried, support, rank,
+    matched_joints and matched_radius_px.
     """
     region, h_form = options["region"], options["h_form"]
     sizes = [radii(box, parameters["fraction"], region) for box in boxes]
@@ -90,6 +90,7 @@ def pose_nms(joints, confidence, boxes, score, parameters, options):
     for pick, members in groups(rank, eliminates):
         kept.append(pick)
         new_score[pick] = carried([score[row] for row in members], score[pick], options["carried"])
+        new_score[pick] += options["support"] * sum(score[row] for row in members if row != pick)
         for k in range(joints.shape[1] if options["merge"] else 0):
             near = [
                 row

@@ -10,7 +10,7 @@ LAYERS = [
     {"geometry"},
     {"drawing"},
     {"models", "data", "losses", "pose_nms", "checkpoint"},
-    {"predict", "nms_baselines"},
+    {"predict", "nms_baselines", "nms_sets"},
     {"predict_files", "evaluation"},
     {"training"},
     {"doctor"},

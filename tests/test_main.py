@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from rmpe_jax import __main__ as main
+from rmpe_jax.data.dataset import prepare
+from rmpe_jax.evaluation import coco, fit_nms
+from rmpe_jax.skeletons import COCO17
 from tests import small
 from tests.data.test_atoms import people
 from tests.test_predict import picture
@@ -38,7 +41,7 @@ def test_help_answers_without_importing_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for word in ("train", "eval", "predict", "fit-pgpg", "doctor"):
+    for word in ("train", "eval", "predict", "fit-pgpg", "fit-nms", "doctor"):
         assert word in done.stdout
     assert time.perf_counter() - began < 10  # hangs are caught; the speed itself is benchmarked
 
@@ -128,3 +131,28 @@ def test_a_file_that_was_not_fitted_says_what_to_type(monkeypatch, tmp_path, cap
     said = stopped(monkeypatch, capsys, "train", write_config(tmp_path), *use)
     assert "x.json: no schema, skeleton" in said
     assert "fit one with: rmpe fit-pgpg ANNOTATIONS --detections FILE --out FILE" in said
+
+
+def test_fit_nms_leaves_a_file_that_eval_takes(monkeypatch, tmp_path, capsys):
+    path = write_config(tmp_path)
+    command(monkeypatch, "train", path, "--train.steps", "1", "--train.batch-size", "2")
+    run = tmp_path / "run"
+    command(monkeypatch, "eval", str(run), "--split", "train")
+    people = tmp_path / "people.json"
+    source = prepare(small.config(tmp_path).data, "train")
+    people.write_text(json.dumps(coco.ground_truth(source.annotations(), COCO17)))
+    learned = tmp_path / "nms"
+    monkeypatch.setattr(fit_nms, "QUICK", fit_nms.Thoroughness(3, 3, 0, options=()))
+    monkeypatch.setattr(fit_nms, "PUBLISHED", {})
+    poses = str(run / "eval" / "records.json")
+    command(monkeypatch, "fit-nms", poses, str(people), "--out", str(learned), "--quick")
+    assert "learned: sigma1" in capsys.readouterr().out
+    command(monkeypatch, "eval", str(run), "--nms", str(learned / "fit_nms.json"))
+    result = json.loads((run / "eval" / "result.json").read_text())
+    assert result["nms"] == str(learned / "fit_nms.json")
+    said = stopped(monkeypatch, capsys, "fit-nms", poses, str(people), "--start", "none")
+    assert "such as at rmpe_mpii" in said
+    said = stopped(monkeypatch, capsys, "fit-nms", poses, str(people), "--test-poses", poses)
+    assert "belong together" in said
+    said = stopped(monkeypatch, capsys, "fit-nms", str(tmp_path / "no.json"), str(people))
+    assert "no such file" in said

@@ -107,8 +107,8 @@ def agree(poses: Poses, parameters: NmsParameters, options: NmsOptions) -> int:
 # Every pair of values occurs: one compiled program each, so not all 48.
 OPTIONS = [
     NmsOptions("code", "circle", merge=True, carried="max", rank="confidence"),
-    NmsOptions("paper", "box", merge=True, carried="weighted", rank="score"),
-    NmsOptions("code", "box", merge=True, carried="own", rank="score"),
+    NmsOptions("paper", "box", merge=True, carried="weighted", rank="score", support=0.3),
+    NmsOptions("code", "box", merge=True, carried="own", rank="score", support=0.1),
     NmsOptions("paper", "circle", merge=False, carried="max", rank="score"),
     NmsOptions("code", "circle", merge=False, carried="weighted", rank="confidence"),
     NmsOptions("paper", "box", merge=False, carried="own", rank="confidence"),
@@ -248,7 +248,9 @@ def test_copies_collapse_to_the_pose_itself(options):
     pose = crowd(3, people=1, copies=1)
     found = pose_nms(joined(*[pose] * 5), RMPE_MPII.parameters, options)
     assert kept(found) == [0]
-    equal(rows(found, slice(1)), pose)
+    supported = pose._replace(score=pose.score + options.support * 4 * pose.score)
+    equal(rows(found, slice(1)), supported._replace(score=found.score[:1]))
+    np.testing.assert_allclose(found.score[:1], supported.score, rtol=1e-6)
 
 
 def test_rows_that_are_eliminated_come_back_unchanged():

@@ -189,10 +189,10 @@ def test_person_rooms_are_few(count, room):
     assert predict._person_room(count) == room
 
 
-@pytest.fixture(scope="module")
-def transformed(model) -> PoseModel:
+@pytest.fixture(scope="module", params=["small", "pose"])
+def transformed(request, model) -> PoseModel:
     """The same pose network between STN and SDTN; the localisation network knows a little."""
-    settings = replace(model.config.model, stn=STNConfig("affine", "small"))
+    settings = replace(model.config.model, stn=STNConfig("affine", request.param))
     config = replace(
         model.config,
         model=settings,

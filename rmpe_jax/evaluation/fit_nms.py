@@ -51,6 +51,7 @@ PAIRS = (("eta", "lambda_"), ("sigma1", "sigma2"))
 ALTERNATIVES: dict[str, tuple[Any, ...]] = {
     "merge": (False, True),
     "carried": ("own", "max", "weighted"),
+    "support": (0.0, 0.1, 0.3),
     "rank": ("confidence", "score"),
     "h_form": ("code", "paper"),
     "region": ("circle", "box"),
@@ -74,6 +75,9 @@ class Thoroughness:
     """Least gain worth another round: 0.01 % of AP."""
     options: tuple[str, ...] = tuple(ALTERNATIVES)
     """Options to be tried too."""
+
+
+QUICK = Thoroughness(coarse=7, fine=5, refinements=1, options=("merge", "support", "rank"))
 
 
 class Fit(NamedTuple):
@@ -264,7 +268,7 @@ def fit_nms(
         "parameters": best.parameters._asdict(),
         "options": asdict(best.options),
         "learned_on": compare(data, compared, skeleton),
-        "files": [str(poses), str(annotations)],
+        "files": _named(poses, annotations),
         "points": int(sum(np.size(grid["figures"]) for grid in trace.grids)),
         "thoroughness": asdict(thoroughness),
         "commit": commit(),
@@ -272,7 +276,7 @@ def fit_nms(
     if test_poses is not None and test_annotations is not None:
         unseen = read_data(test_poses, test_annotations, skeleton)
         result["tested_on"] = compare(unseen, compared, skeleton)
-        result["test_files"] = [str(test_poses), str(test_annotations)]
+        result["test_files"] = _named(test_poses, test_annotations)
     result["seconds"] = round(time.perf_counter() - began, 1)
     text = json.dumps(result, indent=2)
     (out / "fit_nms.json").write_text(text + "\n")
@@ -298,7 +302,7 @@ def schemes(learned: NmsSet, skeleton: Skeleton) -> dict[str, Scheme]:
     named = {"learned": learned}
     for name, (parameters, options) in PUBLISHED.items():
         named[name] = NmsSet(parameters, options)
-        alone = replace(options, merge=False, carried="own")
+        alone = replace(options, merge=False, carried="own", support=0.0)
         named[f"{name}, no merging"] = NmsSet(parameters, alone)
         if options.matched_joints:
             eq_10 = replace(alone, matched_joints=0)
@@ -374,6 +378,11 @@ def heat_maps(trace: Trace, learned: NmsSet, path: Path) -> None:
     figure.savefig(path)
 
 
+def _named(*paths: Path) -> dict[str, str]:
+    """Return a hash of each file, by its name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
 def _fingerprint(data: Data) -> str:
     """Return a hash of all that the search depends on."""
     digest = hashlib.sha256(json.dumps(data.truth, sort_keys=True).encode())
@@ -385,4 +394,5 @@ def _fingerprint(data: Data) -> str:
 def _told(options: NmsOptions) -> str:
     """Return the options that are tried, in a few words."""
     merging = "merged" if options.merge else "not merged"
-    return f"{merging}, {options.carried}, {options.rank}, {options.h_form}, {options.region}"
+    score = f"{options.carried} + {options.support:g} of the rest"
+    return f"{merging}, {score}, {options.rank}, {options.h_form}, {options.region}"

@@ -47,24 +47,31 @@ def figures(
     """
     values = {name: np.atleast_1d(value) for name, value in parameters._asdict().items()} | axes
     first, second = axes
-    number = {name: np.zeros(len(axes[first]) * len(axes[second]), int) for name in values}
-    x, y = np.indices((len(axes[first]), len(axes[second])))
-    number |= {first: x.ravel(), second: y.ravel()}
+    shape = (len(axes[first]), len(axes[second]))
+    count = shape[0] * shape[1]
+    # Groups of points of one size, so that one program serves all grids.
+    room = -(-count // POINTS_AT_ONCE) * POINTS_AT_ONCE
+    number = {name: np.zeros(room, int) for name in values}
+    x, y = np.indices(shape)
+    number[first][:count], number[second][:count] = x.ravel(), y.ravel()
     terms = similarity_terms(
         poses, values["sigma1"], values["sigma2"], parameters.fraction, options
     )
-    at = _figures(
-        poses,
-        truth,
-        terms,
-        (number["sigma1"], number["sigma2"]),
+    points = (
+        number["sigma1"],
+        number["sigma2"],
         values["lambda_"][number["lambda_"]],
         values["eta"][number["eta"]],
-        parameters.fraction,
-        options=options,
-        measure=measure,
     )
-    return np.asarray(at).reshape(len(axes[first]), len(axes[second]))
+    found = []
+    for start in range(0, room, POINTS_AT_ONCE):
+        some = tuple(values[start : start + POINTS_AT_ONCE] for values in points)
+        found.append(
+            _figures(
+                poses, truth, terms, some, parameters.fraction, options=options, measure=measure
+            )
+        )
+    return np.concatenate([np.asarray(part) for part in found])[:count].reshape(shape)
 
 
 @partial(jax.jit, static_argnames="options")
@@ -97,19 +104,18 @@ def _figures(
     poses: Poses,
     truth: Any,
     terms: Terms,
-    sigmas: tuple[Int[Array, " n"], Int[Array, " n"]],
-    lambdas: Float[Array, " n"],
-    etas: Float[Array, " n"],
+    points: tuple[Int[Array, " n"], Int[Array, " n"], Float[Array, " n"], Float[Array, " n"]],
     fraction: Number,
     *,
     options: NmsOptions,
     measure: Measure,
 ) -> Float[Array, " n"]:
-    def at(point: tuple[Array, Array, Array, Array]) -> Float[Array, ""]:
-        sigma1, sigma2, lambda_, eta = point
+    """Return the figure at points (number of sigma1, number of sigma2, lambda, eta)."""
+
+    def at(sigma1: Array, sigma2: Array, lambda_: Array, eta: Array) -> Float[Array, ""]:
         similarity = terms.confidence[sigma1] + lambda_ * terms.distance[sigma2]
         eliminates = (similarity >= eta) | terms.always
         suppress = partial(pose_nms.suppress, fraction=fraction, options=options)
         return measure(truth, jax.vmap(suppress)(poses, eliminates))
 
-    return jax.lax.map(at, (*sigmas, lambdas, etas), batch_size=POINTS_AT_ONCE)
+    return jax.vmap(at)(*points)

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from rmpe_jax import nms_sets
 from rmpe_jax.config import EvaluationConfig, to_dict
 from rmpe_jax.data import coco as coco_files
 from rmpe_jax.data import images
@@ -37,7 +38,7 @@ def evaluate(
     """
     began = time.perf_counter()
     settings = model.config.evaluation
-    proposals = read_proposals(settings, source)
+    proposals, nms = read_proposals(settings, source), nms_sets.chosen(settings.nms)
     records: Records = []
     left_out = 0
     for index in track(
@@ -48,7 +49,7 @@ def evaluate(
         usable = on_image(found, photograph.height, photograph.width)
         left_out += len(found.score) - len(usable.score)
         poses = model(images.pixels(photograph), usable.boxes_px, usable.score)
-        records += to_records(poses, photograph.image_id)
+        records += to_records(nms_sets.suppressed(poses, nms), photograph.image_id)
     truth = coco.ground_truth(source.annotations(), model.skeleton)
     result = {
         **coco.average_precision(truth, records, model.skeleton),
@@ -64,7 +65,7 @@ def evaluate(
         "flip": settings.flip,
         "decode": settings.decode,
         "blur": settings.blur,
-        "nms": "none",
+        "nms": settings.nms,
         "data_fingerprint": source.fingerprint,
         "step": model.meta.get("step"),
         "trained_commit": model.meta.get("commit"),

@@ -10,7 +10,11 @@ from flax import linen as nn
 from rmpe_jax.config import ModelConfig
 from rmpe_jax.models.fastpose import FastPose
 from rmpe_jax.models.hourglass import StackedHourglass
-from rmpe_jax.models.localization import ResNet18Localization, SmallLocalization
+from rmpe_jax.models.localization import (
+    PoseLocalization,
+    ResNet18Localization,
+    SmallLocalization,
+)
 from rmpe_jax.models.pyramid import PyramidPose
 from rmpe_jax.models.resnet import BLOCKS
 from rmpe_jax.models.rmpe import RMPE
@@ -25,8 +29,12 @@ def build(model: ModelConfig, joints: int, *, logits: bool = False) -> nn.Module
     sppe = build_sppe(model, joints)
     if model.stn.form == "none":
         return sppe
-    network = {"resnet18": ResNet18Localization, "small": SmallLocalization}[model.stn.network]
-    localization = network(model.stn.form, jnp.dtype(model.dtype))
+    settings = {"form": model.stn.form, "dtype": jnp.dtype(model.dtype)}
+    localization = {
+        "resnet18": ResNet18Localization(**settings),
+        "small": SmallLocalization(**settings),
+        "pose": PoseLocalization(**settings, logits=logits),
+    }[model.stn.network]
     return RMPE(sppe, localization, model.stn.form, logits)
 
 

@@ -1,5 +1,6 @@
-"""Localisation networks of the spatial transformer: crops [B H W 3] in [0, 1] to theta [B 2 3].
+"""Localisation networks of the spatial transformer: what finds theta [B 2 3].
 
+Two look at crops [B H W 3] in [0, 1], one at the heat-maps that a pose network sees in them.
 theta pulls the straight image out of the crop (straight point -> crop point, in [-1, 1]). Its last
 layer starts with weight 0 and the identity as bias, so that an untrained transformer changes
 nothing (Jaderberg et al., Spatial Transformer Networks, 2015, section 4.2).
@@ -13,12 +14,14 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from rmpe_jax.geometry import pixels
 from rmpe_jax.models.layers import TORCH_INIT, Conv, ConvNormRelu, batch_norm, max_pool
 
 Form = Literal["affine", "scale_shift"]
 RESNET18_WIDTHS = (64, 128, 256, 512)  # two blocks each
 SMALL_WIDTHS = (32, 64, 128, 128)  # each layer halves the image
 SMALL_HIDDEN = 128
+SMALLEST_SUM = 1e-6  # of a joint's heat-map; below it the joint is nowhere
 
 
 class ResNet18Localization(nn.Module):
@@ -63,6 +66,46 @@ class SmallLocalization(nn.Module):
         for number, width in enumerate(SMALL_WIDTHS):
             x = ConvNormRelu(width, 3, 2, dtype=self.dtype, name=f"conv{number}")(x, train=train)
         x = x.reshape(x.shape[0], -1)
+        x = nn.Dense(SMALL_HIDDEN, dtype=self.dtype, name="hidden")(x)
+        # Without it the first large steps leave the whole layer below 0, where it stays.
+        x = jax.nn.relu(batch_norm(train, self.dtype, "hidden_bn")(x))
+        return Theta(self.form, name="theta")(x)
+
+
+class PoseLocalization(nn.Module):
+    """A localisation network that reads where a pose network sees the joints in the crop.
+
+    Where somebody's joints begin and end, from left to right and from top to bottom, says almost
+    all about how a crop should have been; a network that must find people by itself needs many
+    more steps. Of each joint it takes the mean place and the peak, of all joints together the
+    share in each column and each row.
+    """
+
+    form: Form = "affine"
+    logits: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, heatmaps: Float[Array, "stacks b h w k"], *, train: bool
+    ) -> Float[Array, "b 2 3"]:
+        """Return theta, float32. `heatmaps` are logits if the pose network gives logits."""
+        last = heatmaps[-1].astype(jnp.float32)
+        if self.logits:
+            share = jax.nn.softmax(last, axis=(1, 2))
+        else:
+            last = jax.nn.relu(last)
+            share = last / jnp.maximum(last.sum(axis=(1, 2), keepdims=True), SMALLEST_SUM)
+        batch, height, width, _ = share.shape
+        place = jnp.einsum("bhwk,hwc->bkc", share, pixels.centres(height, width))
+        joints = share.mean(axis=3)
+        features = [
+            place.reshape(batch, -1),
+            share.max(axis=(1, 2)),
+            joints.sum(axis=1),
+            joints.sum(axis=2),
+        ]
+        x = jnp.concatenate(features, axis=-1).astype(self.dtype)
         x = jax.nn.relu(nn.Dense(SMALL_HIDDEN, dtype=self.dtype, name="hidden")(x))
         return Theta(self.form, name="theta")(x)
 

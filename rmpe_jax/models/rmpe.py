@@ -19,7 +19,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rmpe_jax.geometry import affine, sampler
-from rmpe_jax.models.localization import Form
+from rmpe_jax.models.localization import Form, PoseLocalization
 
 Images = Float[Array, "b height width 3"]
 Heatmaps = Float[Array, "stacks b h w k"]
@@ -130,11 +130,20 @@ class RMPE(nn.Module):
 
     def theta(self, crops: Images, *, train: bool) -> Float[Array, "b 2 3"]:
         """Return where the localisation network sees the people."""
+        if isinstance(self.localization, PoseLocalization):
+            return self.localization(self._first_look(crops), train=train)
         return self.localization(crops, train=train)
 
     def heatmaps(self, straight: Images, *, train: bool) -> Heatmaps:
         """Return heat-maps of straight images, in their own frame."""
         return self.sppe(straight, train=train)
+
+    def _first_look(self, crops: Images) -> Heatmaps:
+        """Return what the pose network sees in the crops; it learns nothing from this look."""
+        if self.is_initializing():
+            return self.heatmaps(crops, train=False)
+        network = self.sppe.clone(parent=None)
+        return network.apply(jax.lax.stop_gradient(self.sppe.variables), crops, train=False)
 
     @property
     def axis_aligned(self) -> bool:

@@ -138,3 +138,21 @@ def test_a_table_says_how_boxes_were_jittered(case):
     )
     assert result["jitter"] == 0.5
     assert "boxes: annotated jittered by 0.5, flip" in run.table(result)
+
+
+def test_pose_nms_keeps_one_of_the_poses_of_one_box(case, tmp_path):
+    model, source = case
+    image_id = source.annotations()[0].image_id
+    box = {"image_id": image_id, "category_id": 1, "bbox": [5, 5, 40, 60]}
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps([box | {"score": score} for score in (0.9, 0.8, 0.3)]))
+
+    def found(nms):
+        settings = replace(model.config.evaluation, boxes=str(path), nms=nms)
+        changed = replace(model, config=replace(model.config, evaluation=settings))
+        return run.evaluate(changed, source)
+
+    assert len(found("none")[1]) == 3
+    result, records = found("rmpe_mpii")
+    assert [record["box_score"] for record in records] == [pytest.approx(0.9)]
+    assert result["nms"] == "rmpe_mpii"

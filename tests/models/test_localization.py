@@ -1,9 +1,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from rmpe_jax.models.localization import ResNet18Localization, SmallLocalization, Theta
+from rmpe_jax.geometry import heatmaps
+from rmpe_jax.models.localization import (
+    PoseLocalization,
+    ResNet18Localization,
+    SmallLocalization,
+    Theta,
+)
 
 NETWORKS = [ResNet18Localization, SmallLocalization]
 
@@ -68,3 +75,50 @@ def test_training_changes_the_batch_statistics(network):
     _, updated = step(variables)
     before, after = (jax.tree.leaves(v["batch_stats"]) for v in (variables, updated))
     assert all((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def joints_about(centres):
+    """Joints [b 5 2] at the corners and the middle of a square about each centre [b 2]."""
+    corners = jnp.asarray([[-1.0, -1], [1, -1], [0, 0], [-1, 1], [1, 1]]) * 0.4
+    return centres[:, None] + corners[None]
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("form", ["affine", "scale_shift"])
+def test_a_network_that_reads_poses_begins_at_identity_and_learns_where_people_are(form, logits):
+    """Its theta must follow people who stand off the centre of the crop, unseen ones too."""
+    centres = jax.random.uniform(jax.random.key(2), (64, 2), minval=-0.5, maxval=0.5)
+    maps = jax.vmap(lambda joints: heatmaps.encode(joints, 16, 12, 1.0))(joints_about(centres))
+    maps = (jnp.log(maps + 1e-6) if logits else maps)[None]
+    wanted = jnp.tile(jnp.eye(2, 3), (64, 1, 1)).at[:, :, 2].set(centres)
+    module = PoseLocalization(form, logits=logits)
+    params = jax.jit(lambda key: module.init(key, maps, train=True))(jax.random.key(0))["params"]
+
+    @jax.jit
+    def found(params, maps):
+        return module.apply({"params": params}, maps, train=False)
+
+    np.testing.assert_array_equal(found(params, maps[:, :2]), np.tile(np.eye(2, 3), (2, 1, 1)))
+    optimiser = optax.adam(3e-3)
+
+    @jax.jit
+    def learned(params):
+        def step(_, carry):
+            params, state = carry
+            gradient = jax.grad(lambda p: jnp.mean((found(p, maps[:, :48]) - wanted[:48]) ** 2))(
+                params
+            )
+            updates, state = optimiser.update(gradient, state)
+            return optax.apply_updates(params, updates), state
+
+        return jax.lax.fori_loop(0, 300, step, (params, optimiser.init(params)))[0]
+
+    error = jnp.abs(found(learned(params), maps[:, 48:]) - wanted[48:]).max()
+    assert error < 0.1, "of shifts up to 0.5"
+
+
+def test_heat_maps_without_anybody_give_a_theta_all_the_same():
+    maps = jnp.zeros((1, 2, 8, 6, 5))
+    module = PoseLocalization()
+    params = module.init(jax.random.key(0), maps, train=False)
+    assert np.isfinite(module.apply(params, maps, train=False)).all()

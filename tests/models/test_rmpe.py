@@ -119,9 +119,9 @@ def test_a_crop_that_theta_leaves_is_black_and_has_a_finite_gradient():
     assert np.isfinite(jax.grad(loss)(singular)).all(), "gamma clamps the determinant"
 
 
-@pytest.fixture(scope="module")
-def network():
-    model = ModelConfig(**{**vars(TOY), "stn": STNConfig("affine", "small")})
+@pytest.fixture(scope="module", params=["small", "pose"])
+def network(request):
+    model = ModelConfig(**{**vars(TOY), "stn": STNConfig("affine", request.param)})
     module = build(model, 17)
     return module, initialise(jax.random.key(0), module, model)
 
@@ -149,6 +149,34 @@ def test_taps_are_what_they_are_called(network):
     np.testing.assert_allclose(
         taps.heatmaps_crop, pull_back(taps.heatmaps_straight, taps.gamma), atol=1e-4
     )
+
+
+def test_the_pose_network_learns_nothing_from_a_first_look():
+    model = ModelConfig(**{**vars(TOY), "stn": STNConfig("affine", "pose")})
+    module = build(model, 17)
+    variables = initialise(jax.random.key(0), module, model)
+    kernel = variables["params"]["localization"]["theta"]["dense"]["kernel"]
+    variables["params"]["localization"]["theta"]["dense"]["kernel"] = kernel + 0.01
+    crops = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3))
+
+    def first_number(params):
+        found, updated = module.apply(
+            {**variables, "params": params},
+            crops,
+            train=True,
+            mutable=["batch_stats"],
+            method="theta",
+        )
+        return jnp.sum(found[:, 0, 0]), updated["batch_stats"]
+
+    gradient, statistics = jax.jit(jax.grad(first_number, has_aux=True))(variables["params"])
+    largest = {
+        name: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(part))
+        for name, part in gradient.items()
+    }
+    assert largest["sppe"] == 0 and largest["localization"] > 1e-3
+    before = variables["batch_stats"]["sppe"]
+    jax.tree.map(np.testing.assert_array_equal, statistics["sppe"], before)
 
 
 def test_weights_of_a_network_alone_go_into_one_with_a_transformer_and_back(network):

@@ -1,0 +1,74 @@
+"""Pose NMS as people choose it: by a name, or by the file that `rmpe fit-nms` wrote."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import jax
+import numpy as np
+
+from rmpe_jax.pose_nms import (
+    ALPHAPOSE_COCO,
+    RMPE_MPII,
+    NmsOptions,
+    NmsParameters,
+    NmsSet,
+    check,
+    pose_nms,
+)
+from rmpe_jax.records import Poses
+
+NAMED = {"rmpe_mpii": RMPE_MPII, "alphapose_coco": ALPHAPOSE_COCO}
+CHOICES = f"none, {', '.join(NAMED)}, or the fit_nms.json of `rmpe fit-nms`"
+
+
+def chosen(name: str) -> NmsSet | None:
+    """Return the parameters and options that are meant; None for "none".
+
+    Raises ValueError if `name` is neither a name nor a file of learned parameters.
+    """
+    if name == "none":
+        return None
+    return NAMED[name] if name in NAMED else read(Path(name))
+
+
+def read(path: Path) -> NmsSet:
+    """Return what `rmpe fit-nms` has learned, or raise ValueError saying what the file lacks."""
+    if not path.is_file():
+        raise ValueError(f"pose NMS: {str(path)!r} is no file; choose {CHOICES}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        values, options = content["parameters"], content["options"]
+        parameters = NmsParameters(**{name: float(value) for name, value in values.items()})
+        _check_options(options)
+        named = NmsSet(parameters, NmsOptions(**options))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} does not hold parameters of pose NMS ({type(error).__name__}: {error}); "
+            f"choose {CHOICES}"
+        ) from error
+    check(parameters)
+    return named
+
+
+def suppressed(poses: Poses, named: NmsSet | None) -> Poses:
+    """Return the poses of one photograph that pose NMS keeps, as NumPy arrays without padding.
+
+    Any number of rows; few programs are compiled, because rows are padded to powers of two.
+    """
+    count = len(poses.valid)
+    if named is None or not count:
+        return poses
+    room = 1 << (count - 1).bit_length()
+    padded = jax.tree.map(lambda a: np.pad(a, [(0, room - count)] + [(0, 0)] * (a.ndim - 1)), poses)
+    kept = jax.tree.map(np.asarray, pose_nms(padded, *named))
+    return Poses(*(field[kept.valid] for field in kept))
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Raise ValueError naming an option that has none of the few values it may have."""
+    for name, hint in get_type_hints(NmsOptions).items():
+        allowed = get_args(hint)
+        if get_origin(hint) is Literal and name in options and options[name] not in allowed:
+            told = ", ".join(map(repr, allowed))
+            raise ValueError(f"{name} is {options[name]!r}; allowed are {told}")

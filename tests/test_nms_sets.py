@@ -1,0 +1,83 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from rmpe_jax import nms_sets
+from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, pose_nms
+from rmpe_jax.predict import empty
+from tests.test_pose_nms import crowd, rows
+
+
+def written(folder, named=RMPE_MPII, **changed):
+    path = folder / "fit_nms.json"
+    content = {
+        "parameters": named.parameters._asdict() | changed.pop("parameters", {}),
+        "options": asdict(named.options) | changed.pop("options", {}),
+        **changed,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_names_mean_the_published_sets_and_none_means_none():
+    assert nms_sets.chosen("none") is None
+    assert nms_sets.chosen("rmpe_mpii") == RMPE_MPII
+    assert nms_sets.chosen("alphapose_coco") == ALPHAPOSE_COCO
+
+
+def test_a_file_gives_back_what_was_written(tmp_path):
+    named = ALPHAPOSE_COCO._replace(options=replace(ALPHAPOSE_COCO.options, support=0.3))
+    assert nms_sets.chosen(str(written(tmp_path, named, learned_on={}))) == named
+
+
+def test_a_name_that_nobody_knows_is_refused_with_the_names():
+    with pytest.raises(ValueError, match="'alphapose' is no file; choose none, rmpe_mpii, alpha"):
+        nms_sets.chosen("alphapose")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ("{}", "KeyError: 'parameters'"),
+        ('{"parameters": {"sigma1": 1}, "options": {}}', "missing 3 required"),
+        ('{"parameters": {}, "options": {"joy": 1}}', "joy|missing"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path, content, message):
+    path = tmp_path / "fit_nms.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"does not hold parameters of pose NMS .*{message}"):
+        nms_sets.read(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"parameters": {"eta": 0}}, "eta is 0; finite numbers above 0"),
+        ({"parameters": {"sigma2": -1.0}}, "sigma2 is -1"),
+        ({"options": {"region": "square"}}, "region is 'square'; allowed are"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_by_name(tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message):
+        nms_sets.read(written(tmp_path, **changed))
+
+
+@pytest.mark.parametrize("count", [1, 5, 8, 12])
+def test_rows_are_those_of_pose_nms_whatever_their_number(count):
+    poses = rows(crowd(0), slice(count))
+    expected = pose_nms(poses, *RMPE_MPII)
+    found = nms_sets.suppressed(poses, RMPE_MPII)
+    assert found.valid.all()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, np.asarray(other)[np.asarray(expected.valid)], rtol=1e-5)
+
+
+def test_nothing_is_done_without_nms_or_without_poses():
+    poses = crowd(1)
+    assert nms_sets.suppressed(poses, None) is poses
+    assert len(nms_sets.suppressed(empty(17), RMPE_MPII).valid) == 0
