@@ -55,7 +55,7 @@ config = Config(
     ),
     evaluation=EvaluationConfig(flip=True, blur=1.0, jitter=1.0),
     stages=(
-        StageConfig("sppe", steps=1500, learning_rate=4e-3, transformer=False),
-        StageConfig("sstn", steps=1200, learning_rate=3e-3),
+        StageConfig("sppe", steps=1000, learning_rate=4e-3, transformer=False),
+        StageConfig("sstn", steps=800, learning_rate=3e-3),
     ),
 )
