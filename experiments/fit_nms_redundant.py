@@ -14,7 +14,8 @@ import shutil
 from pathlib import Path
 
 from rmpe_jax.config import example_data
-from rmpe_jax.evaluation.fit_nms import Thoroughness, fit_nms, table
+from rmpe_jax.evaluation.fit_nms import fit_nms
+from rmpe_jax.evaluation.nms_comparison import table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,7 +35,6 @@ def main() -> None:
         test_poses=poses / "tinypose_on_nanodet_coco_val.npz",
         test_annotations=annotations / "person_keypoints_val.json",
         only_with_poses=True,
-        thoroughness=Thoroughness(),
     )
     shutil.copy(arguments.out / "fit_nms.json", RESULTS / "fit_nms_coco.json")
     print(table(result))

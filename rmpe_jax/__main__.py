@@ -59,6 +59,9 @@ class Eval:
     """Pose NMS: none, rmpe_mpii, alphapose_coco, or the fit_nms.json of `rmpe fit-nms`."""
     split: Literal["validation", "train"] = "validation"
     """Which photographs; what is fitted (fit-nms, fit-pgpg) must come from train."""
+    jitter: float | None = None
+    """Annotated boxes are moved by this many times the published Gaussian (default: as set for
+    the run; 0: not)."""
     flip: Literal["on", "off"] | None = None
     """Average with the mirrored crop (default: as trained)."""
     decode: Literal["argmax", "taylor", "expectation"] | None = None
@@ -83,6 +86,7 @@ class Eval:
             boxes=self.boxes,
             box_threshold=self.box_threshold,
             nms=self.nms,
+            jitter=old.jitter if self.jitter is None else self.jitter,
             flip=old.flip if self.flip is None else self.flip == "on",
             decode=self.decode or old.decode,
             blur=old.blur if self.blur is None else self.blur,
@@ -90,7 +94,8 @@ class Eval:
         data = model.config.data
         if self.data_root is not None:
             data = replace(data, root=self.data_root)
-        model = replace(model, config=replace(model.config, evaluation=settings, data=data))
+        config = configs.checked(replace(model.config, evaluation=settings, data=data))
+        model = replace(model, config=config)
         result, records = evaluate(model, prepare(data, self.split))
         out = Path(self.out or Path(self.checkpoint) / "eval")
         out.mkdir(parents=True, exist_ok=True)
@@ -178,15 +183,17 @@ class FitNms:
     """Where the search begins: rmpe_mpii, alphapose_coco, or an earlier fit_nms.json."""
     only_with_poses: bool = False
     """Leave out annotated photographs without a pose: for poses of a part of the photographs."""
+    most_photographs: int = 5000
+    """Of more photographs as many are chosen at random: memory grows with them."""
     quick: bool = False
     """A coarse search of a few minutes."""
 
     def run(self) -> None:
         """Search, write the result, print the table."""
-        if (self.test_poses is None) != (self.test_annotations is None):
-            raise ValueError("--test-poses and --test-annotations belong together: give both")
         from rmpe_jax import nms_sets
-        from rmpe_jax.evaluation.fit_nms import QUICK, Thoroughness, fit_nms, table
+        from rmpe_jax.evaluation.fit_nms import fit_nms
+        from rmpe_jax.evaluation.nms_comparison import table
+        from rmpe_jax.evaluation.nms_search import QUICK, STANDARD
 
         start = nms_sets.chosen(self.start)
         if start is None:
@@ -199,7 +206,8 @@ class FitNms:
             test_annotations=self.test_annotations,
             start=start,
             only_with_poses=self.only_with_poses,
-            thoroughness=QUICK if self.quick else Thoroughness(),
+            most_photographs=self.most_photographs,
+            thoroughness=QUICK if self.quick else STANDARD,
         )
         print(table(result))
         print(f"written: {self.out / 'fit_nms.json'}; use it: rmpe eval ... --nms FILE")

@@ -139,7 +139,9 @@ def _truncated_mean(
     def step(_: Any, centres_px: Float[Array, "n k 2"]) -> Float[Array, "n k 2"]:
         share = jnp.where(squared(centres_px) < limit, weight[None], 0)
         total = jnp.sum(share, axis=1)[:, None, None]
-        mean = jnp.einsum("si,ikc->skc", share, poses.joints_px) / jnp.where(total > 0, total, 1)
+        # Pixels need all digits, which matrix products on GPU and TPU otherwise drop.
+        sums = jnp.einsum("si,ikc->skc", share, poses.joints_px, precision="highest")
+        mean = sums / jnp.where(total > 0, total, 1)
         return jnp.where(total > 0, mean, centres_px)
 
     centres_px = jax.lax.fori_loop(0, STEPS, step, poses.joints_px)

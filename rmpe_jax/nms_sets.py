@@ -1,6 +1,7 @@
 """Pose NMS as people choose it: by a name, or by the file that `rmpe fit-nms` wrote."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -66,9 +67,18 @@ def suppressed(poses: Poses, named: NmsSet | None) -> Poses:
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    """Raise ValueError naming an option that has none of the few values it may have."""
-    for name, hint in get_type_hints(NmsOptions).items():
-        allowed = get_args(hint)
-        if get_origin(hint) is Literal and name in options and options[name] not in allowed:
-            told = ", ".join(map(repr, allowed))
-            raise ValueError(f"{name} is {options[name]!r}; allowed are {told}")
+    """Raise ValueError naming an option whose value means nothing."""
+    hints: dict[str, Any] = get_type_hints(NmsOptions)
+    for name in options.keys() & hints.keys():
+        value, hint = options[name], hints[name]
+        if get_origin(hint) is Literal:
+            right, told = value in get_args(hint), ", ".join(map(repr, get_args(hint)))
+        elif hint is bool:
+            right, told = isinstance(value, bool), "true, false"
+        else:
+            whole = hint is int
+            right = type(value) in ((int,) if whole else (int, float)) and 0 <= value < math.inf
+            right = right or (value is None and type(None) in get_args(hint))
+            told = f"{'whole ' if whole else ''}numbers from 0"
+        if not right:
+            raise ValueError(f"{name} is {value!r}; allowed are {told}")

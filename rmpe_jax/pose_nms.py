@@ -6,7 +6,6 @@ rows with `valid`, in pixels of that photograph; `jax.vmap` them over photograph
 is not symmetric: distances are measured by the reference's raw proposal box.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from rmpe_jax.geometry import boxes
@@ -59,7 +59,7 @@ class NmsOptions:
     highest, the mean weighted by itself (sum s^2 / sum s), or its own."""
     support: float = 0.0
     """This share of the scores of those it eliminated is added to a kept pose's `score`: who is
-    found more than once is there more surely."""
+    found more than once is there more surely. It may exceed 1 then."""
     rank: Literal["confidence", "score"] = "confidence"
     """Which pose is the reference first: by mean joint confidence (paper) or by `score`."""
     matched_joints: int = 0
@@ -80,7 +80,9 @@ RMPE_MPII = NmsSet(
     NmsParameters(sigma1=0.01, sigma2=2.08, lambda_=2.08, eta=22.48),
     NmsOptions(),
 )
-# AlphaPose v0.1: parametric-pose-nms-COCO.py. Later ports measure in pixels, forgetting the box.
+# AlphaPose v0.1: parametric-pose-nms-COCO.py, without its threshold of 0.3 on the best joint, its
+# least confidence of 1e-5 and its shift of -0.25 pixels, which belong to other steps. Later ports
+# measure in pixels, forgetting the box.
 ALPHAPOSE_COCO = NmsSet(
     NmsParameters(sigma1=1.0, sigma2=2.65, lambda_=1.7, eta=22.48),
     NmsOptions(merge_radius_px=15.0, carried="weighted", matched_joints=5),
@@ -106,19 +108,24 @@ def pose_nms(
     d <= eta; d grows with every joint that matches, and all code of the authors eliminates the
     similar.) Rows that are not kept come back unchanged but not valid.
     """
-    if all(isinstance(value, int | float) for value in parameters):
-        check(parameters)
+    check(parameters)
     return _pose_nms(poses, parameters, options)
 
 
 def check(parameters: NmsParameters) -> None:
-    """Raise ValueError unless all parameters are finite and above zero. On the host only."""
+    """Raise ValueError unless all parameters are finite and above zero.
+
+    Arrays are looked at whole; what `jax.jit` or `jax.vmap` is tracing cannot be.
+    """
     for name, value in zip(NmsParameters._fields, parameters, strict=True):
-        if not (math.isfinite(value) and value > 0):
+        if isinstance(value, jax.core.Tracer):
+            continue
+        wrong = [float(v) for v in np.ravel(value) if not (np.isfinite(v) and v > 0)]
+        if wrong:
             raise ValueError(
-                f"pose NMS: {name} is {value:g}; finite numbers above 0 are allowed. The authors' "
-                f"value for MPII is {getattr(RMPE_MPII.parameters, name):g}; `rmpe fit-nms` learns "
-                "it from your poses"
+                f"pose NMS: {name} is {wrong[0]:g}; finite numbers above 0 are allowed. The "
+                f"authors' value for MPII is {getattr(RMPE_MPII.parameters, name):g}; `rmpe "
+                "fit-nms` learns it from your poses"
             )
 
 
@@ -228,7 +235,8 @@ def suppress(
         return poses
     rank = jnp.mean(poses.confidence, axis=1) if options.rank == "confidence" else poses.score
     kept, owner = greedy(eliminates, rank, poses.valid)
-    score = _carried(poses.score[:, None], poses.valid[:, None], owner, options)[:, 0]
+    own = poses.score[:, None]
+    score = _carried(own, own, poses.valid[:, None], owner, options)[:, 0]
     if options.support:
         others = jnp.where(poses.valid & ~kept, poses.score, 0)
         score = score + options.support * _group_sum(others, owner)
@@ -296,29 +304,34 @@ def _merge(
     total = jnp.where(silent, _group_sum(weight, owner), total)
     moved_px = _group_sum(jnp.where(inside[..., None], weight[..., None] * offset_px, 0), owner)
     kept = poses.valid[:, None]
+    carried = partial(
+        _carried, weight=poses.confidence, member=inside, owner=owner, options=options
+    )
     step_px = moved_px / jnp.where(kept, total, 1)[..., None]
     return poses._replace(
         joints_px=jnp.where(kept[..., None], poses.joints_px + step_px, poses.joints_px),
-        confidence=jnp.where(
-            kept, _carried(poses.confidence, inside, owner, options), poses.confidence
-        ),
-        peak=jnp.where(kept, _carried(poses.peak, inside, owner, options), poses.peak),
+        confidence=jnp.where(kept, carried(poses.confidence), poses.confidence),
+        peak=jnp.where(kept, carried(poses.peak), poses.peak),
     )
 
 
 def _carried(
     value: Float[Array, "n k"],
+    weight: Float[Array, "n k"],
     member: Bool[Array, "n k"],
     owner: Int[Array, " n"],
     options: NmsOptions,
 ) -> Float[Array, "n k"]:
-    """Return what each pose carries of the values of its group, see `NmsOptions.carried`."""
+    """Return what each pose carries of the values of its group, see `NmsOptions.carried`.
+
+    `weight` is the value itself, or of a peak, which may be negative, the confidence.
+    """
     if options.carried == "own":
         return value
     if options.carried == "max":
         candidates = jnp.where(member, value, -jnp.inf)
         return jax.ops.segment_max(candidates, owner, num_segments=len(owner))
-    weight = jnp.where(member, value, 0)
+    weight = jnp.where(member, weight, 0)
     total = _group_sum(weight, owner)
     above = _group_sum(weight * jnp.where(member, value - value[owner], 0), owner)
     return value + above / jnp.where(total < COLLAPSED, 1, total)

@@ -76,7 +76,8 @@ class Poses(NamedTuple):
     """Poses on one photograph, padded to P; `boxes_px` are the raw proposals, not extended.
 
     `confidence` is the peak of each joint's heat-map clipped to [0, 1], `peak` is the same
-    unclipped; `score` in [0, 1] ranks persons (see `rmpe_jax.predict.person_score`).
+    unclipped; `score` ranks persons: in [0, 1] (see `rmpe_jax.predict.person_score`), and perhaps
+    more after a pose NMS with support.
     """
 
     joints_px: Float[Array, "p k 2"]

@@ -10,7 +10,7 @@ import pytest
 
 from rmpe_jax import __main__ as main
 from rmpe_jax.data.dataset import prepare
-from rmpe_jax.evaluation import coco, fit_nms
+from rmpe_jax.evaluation import coco, nms_comparison, nms_search
 from rmpe_jax.skeletons import COCO17
 from tests import small
 from tests.data.test_atoms import people
@@ -142,8 +142,8 @@ def test_fit_nms_leaves_a_file_that_eval_takes(monkeypatch, tmp_path, capsys):
     source = prepare(small.config(tmp_path).data, "train")
     people.write_text(json.dumps(coco.ground_truth(source.annotations(), COCO17)))
     learned = tmp_path / "nms"
-    monkeypatch.setattr(fit_nms, "QUICK", fit_nms.Thoroughness(3, 3, 0, options=()))
-    monkeypatch.setattr(fit_nms, "PUBLISHED", {})
+    monkeypatch.setattr(nms_search, "QUICK", nms_search.Thoroughness(3, 3, 0, options=()))
+    monkeypatch.setattr(nms_comparison, "PUBLISHED", {})
     poses = str(run / "eval" / "records.json")
     command(monkeypatch, "fit-nms", poses, str(people), "--out", str(learned), "--quick")
     assert "learned: sigma1" in capsys.readouterr().out

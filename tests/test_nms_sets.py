@@ -59,7 +59,12 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, message):
     [
         ({"parameters": {"eta": 0}}, "eta is 0; finite numbers above 0"),
         ({"parameters": {"sigma2": -1.0}}, "sigma2 is -1"),
-        ({"options": {"region": "square"}}, "region is 'square'; allowed are"),
+        ({"options": {"region": "square"}}, "region is 'square'; allowed are 'circle', 'box'"),
+        ({"options": {"merge": "no"}}, "merge is 'no'; allowed are true, false"),
+        ({"options": {"matched_joints": "5"}}, "matched_joints is '5'; allowed are whole numbers"),
+        ({"options": {"matched_joints": True}}, "matched_joints is True; allowed are whole"),
+        ({"options": {"support": -1.0}}, "support is -1.0; allowed are numbers from 0"),
+        ({"options": {"merge_radius_px": float("inf")}}, "merge_radius_px is inf; allowed are num"),
     ],
 )
 def test_values_that_mean_nothing_are_refused_by_name(tmp_path, changed, message):

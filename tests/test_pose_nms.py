@@ -362,6 +362,18 @@ def test_merged_joints_are_means_weighted_by_confidence():
     np.testing.assert_allclose(found.score[0], (0.36 + 0.04) / 0.8, rtol=1e-5)
 
 
+def test_a_merged_peak_is_a_mean_even_of_negative_ones():
+    poses = crowd(1, people=1, copies=2)
+    peak = poses.peak.copy()
+    peak[:, 0] = (0.1, -0.0999)
+    poses = poses._replace(peak=peak, confidence=np.clip(peak, 0, 1))
+    loose = RMPE_MPII.parameters._replace(eta=1e-3, fraction=1.0)
+    for how in ("weighted", "max", "own"):
+        found = pose_nms(poses, loose, NmsOptions(carried=how))
+        (row,) = kept(found)
+        assert -0.1 <= found.peak[row, 0] <= 0.1
+
+
 def test_joints_far_from_the_kept_one_do_not_merge():
     """11 pixels are outside the radius of 10; 8 are outside a radius of 7 pixels set by hand."""
     for apart, options in ((11, NmsOptions()), (8, NmsOptions(merge_radius_px=7.0))):
@@ -403,5 +415,6 @@ def test_parameters_that_mean_nothing_are_refused_by_name(name, value):
     wrong = LOOSE._replace(**{name: value})
     with pytest.raises(ValueError, match=f"{name} is {value:g}; finite numbers above 0"):
         check(wrong)
-    with pytest.raises(ValueError, match="rmpe fit-nms"):
-        pose_nms(crowd(0), wrong)
+    for kind in (float, np.float32, lambda v: jnp.asarray([1.0, v], jnp.float32)):
+        with pytest.raises(ValueError, match="rmpe fit-nms"):
+            pose_nms(crowd(0), LOOSE._replace(**{name: kind(value)}))

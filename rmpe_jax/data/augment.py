@@ -48,7 +48,7 @@ class Cut(NamedTuple):
     """Where to cut: the crop, the crop that it should have been, and whether both are mirrored.
 
     `theta_reference` is that of the annotated box, without proposal, scale and shift; of a patch
-    it is that of the patch. Both are crop point -> image point.
+    it is that of the patch, of half a body that of the half. Both are crop point -> image point.
     """
 
     theta_crop: Float[np.ndarray, "2 3"]
@@ -78,8 +78,9 @@ def draw_cut(
 
     `propose` gives the box from which it is cut; without it the published Gaussian does, by
     `config.jitter`. The numbers are drawn in a fixed order and all of them every time, so that
-    switching one kind of variation off leaves the others of place as they were; how many a
-    proposal takes depends on its kind, so it comes last. A patch is a part of the person that is
+    switching one kind of variation off leaves the others of place as they were; only a patch is
+    drawn if it is wanted, and how many numbers a proposal takes depends on its kind, so these two
+    come last. A patch is a part of the person that is
     cropped as it is, not grown by `config.extend`.
     """
     half, side, turns, flips = generator.random(4)
@@ -90,11 +91,11 @@ def draw_cut(
         if half_box is not None:
             box_px, extend = half_box, HALF_BODY_EXTEND
     image = (image_height, image_width)
+    patch_px = proposals.patch(generator, box_px, *image) if config.patch else None
     if propose is None:
         proposal_px = jittered(generator, box_px, *image, config.jitter)
     else:
         proposal_px = propose(generator, box_px, *image)
-    patch_px = proposals.patch(generator, box_px, *image) if config.patch else None
     if patch_px is not None:
         box_px, proposal_px, extend = patch_px, patch_px, 0.0
     angle = np.deg2rad(config.turn_degrees) * np.clip(turn, -2, 2)

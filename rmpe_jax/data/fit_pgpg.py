@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from rich.console import Console
-from rich.progress import track
 
-from rmpe_jax.data import atoms, coco, densities, pairs, pgpg, pgpg_figures
-from rmpe_jax.data.pgpg import Density, Pgpg
+from rmpe_jax.data import atoms, coco, pairs, pgpg, pgpg_figures
+from rmpe_jax.data.fit_densities import FOLDS, Matched, bic, fit_densities, held_out
+from rmpe_jax.data.pgpg import Pgpg
 from rmpe_jax.skeletons import COCO17, Skeleton
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,6 @@ class FitSettings:
     0: a mixture of its own, of 1 to 3 components by BIC (the paper)."""
     seed: int = 0
     """Of the starts of k-means and of the mixtures; the same files give the same fit."""
-
-
-class Matched(NamedTuple):
-    """Matched people: photograph, pose and offset of each."""
-
-    image: Int[np.ndarray, " m"]
-    joints_px: Float[np.ndarray, "m k 3"]
-    offset: Float[np.ndarray, "m 4"]
 
 
 def fit_pgpg(
@@ -71,6 +61,10 @@ def fit_pgpg(
     console = console or Console(stderr=True)
     generator = np.random.default_rng(settings.seed)
     photographs = [] if annotations is None else coco.index(annotations, skeleton)
+    matched = None
+    if detections is not None:
+        matched = _matched(photographs, detections, settings)
+        console.print(f"{len(matched.offset)} people matched by a detection")
     if poses is None:
         joints_px = np.concatenate([_labelled(entry) for entry in photographs])
     else:
@@ -85,10 +79,6 @@ def fit_pgpg(
     sizes = np.bincount(atoms.assign(aligned, shapes), minlength=count + 1)
     clustered, worked = time.perf_counter() - began, time.process_time() - worked
 
-    matched = None
-    if detections is not None:
-        matched = _matched(photographs, detections, settings)
-        console.print(f"{len(matched.offset)} people matched by a detection")
     given = {"annotations": annotations, "detections": detections, "poses": poses}
     fitted = fit(generator, skeleton, shapes, sizes, matched, settings)
     fitted.provenance.update(_provenance(given, settings, tried))
@@ -111,8 +101,15 @@ def fit_pgpg(
             "pairs": len(rows),
             "pairs_of_atoms": fitted.pairs.tolist(),
             "components": [None if own is None else len(own.mixture.weights) for own in fitted.own],
-            "bic": _bic(fitted, matched.offset, rows),
-            "held_out": held_out(generator, matched, rows, fitted, settings, console=console),
+            "bic": bic(fitted, matched.offset, rows),
+            "held_out": held_out(
+                generator,
+                matched,
+                rows,
+                fitted.pairs >= settings.least_pairs,
+                settings.prior,
+                console=console,
+            ),
         }
     return result | {"seconds": round(time.perf_counter() - began, 1)}
 
@@ -137,71 +134,6 @@ def fit(
         generator, matched.offset, assigned, counts >= settings.least_pairs, settings.prior
     )
     return Pgpg(skeleton, shapes, sizes, counts, own, everybody, {})
-
-
-def fit_densities(
-    generator: np.random.Generator,
-    offsets: Float[np.ndarray, "m 4"],
-    assigned: Int[np.ndarray, " m"],
-    enough: Bool[np.ndarray, " r"],
-    prior: float,
-) -> tuple[Density, tuple[Density | None, ...]]:
-    """Return the density of everybody, and of each row that has `enough` people, else None."""
-    everybody = Density(densities.gaussian(offsets), densities.mixture(generator, offsets))
-
-    def of_row(row: int) -> Density | None:
-        if not enough[row]:
-            return None
-        here = offsets[assigned == row]
-        if prior:
-            mixture = densities.adapt(everybody.mixture, here, prior)
-        else:
-            mixture = densities.mixture(generator, here)
-        return Density(densities.gaussian(here), mixture)
-
-    return everybody, tuple(of_row(row) for row in range(len(enough)))
-
-
-def held_out(
-    generator: np.random.Generator,
-    matched: Matched,
-    assigned: Int[np.ndarray, " m"],
-    fitted: Pgpg,
-    settings: FitSettings,
-    *,
-    console: Console | None = None,
-) -> dict[str, Any]:
-    """Return the mean log-likelihood of an offset under each kind of density, fitted to others.
-
-    Five folds of photographs: densities come from four, the fifth is measured. The atoms stay.
-    `gain` is over one Gaussian for everybody, with its standard error over photographs.
-    """
-    _, image = np.unique(matched.image, return_inverse=True)
-    fold = (generator.permutation(image.max() + 1) % FOLDS)[image]
-    names = ("published", "global", "gaussian", "global mixture", "mixture")
-    found = {name: np.zeros(len(fold)) for name in names}
-    enough = fitted.pairs >= settings.least_pairs
-    published = pgpg.published().gaussian
-    hidden = console is None or not console.is_terminal
-    for number in track(range(FOLDS), "held out", console=console, disable=hidden):
-        others = fold != number
-        everybody, own = fit_densities(
-            generator, matched.offset[others], assigned[others], enough, settings.prior
-        )
-        for row, mine in enumerate(own):
-            here = ~others & (assigned == row)
-            density = everybody if mine is None else mine
-            told = (published, everybody.gaussian, density.gaussian)
-            for name, one in zip(names, (*told, everybody.mixture, density.mixture), strict=True):
-                found[name][here] = densities.log_density(one, matched.offset[here])
-    return {
-        name: {
-            "log_likelihood": float(values.mean()),
-            "gain": float((values - found["global"]).mean()),
-            "standard_error": _standard_error(values - found["global"], image),
-        }
-        for name, values in found.items()
-    } | {"mixture over global mixture": _gain(found["mixture"] - found["global mixture"], image)}
 
 
 def read_poses(path: Path, skeleton: Skeleton) -> Float[np.ndarray, "n k 3"]:
@@ -287,6 +219,11 @@ def _matched(
             f"{detections}: {len(some.image)} people matched, and a density needs "
             f"{settings.least_pairs}; give more photographs or lower --least-pairs"
         )
+    if len(np.unique(some.image)) < FOLDS:
+        raise ValueError(
+            f"{detections}: people matched on {len(np.unique(some.image))} photographs; at least "
+            f"{FOLDS} are needed to measure densities on others than they were fitted to"
+        )
     places = zip(some.image.tolist(), some.person.tolist(), strict=True)
     joints = [photographs[image].persons.joints_px[person] for image, person in places]
     return Matched(some.image, np.array(joints), some.offset)
@@ -311,36 +248,6 @@ def _provenance(
         "seed": settings.seed,
         "rmpe_jax": metadata.version("rmpe_jax"),
     }
-
-
-def _bic(
-    fitted: Pgpg, offsets: Float[np.ndarray, "m 4"], rows: Int[np.ndarray, " m"]
-) -> dict[str, float]:
-    """Return the sum of BIC over the groups that have a density, for each kind; lower is better."""
-    own = [density is not None for density in fitted.own]
-    group = np.where(np.array(own)[rows], rows, -1)  # the others share the density of everybody
-    everybody = {
-        "global": densities.bic(fitted.everybody.gaussian, offsets),
-        "global mixture": densities.bic(fitted.everybody.mixture, offsets),
-    }
-    summed = {"gaussian": 0.0, "mixture": 0.0}
-    for one in np.unique(group):
-        density = fitted.everybody if one < 0 else fitted.own[one]
-        assert density is not None
-        for kind in summed:
-            summed[kind] += densities.bic(getattr(density, kind), offsets[group == one])
-    return everybody | summed
-
-
-def _gain(difference: Float[np.ndarray, " m"], image: Int[np.ndarray, " m"]) -> dict[str, float]:
-    error = _standard_error(difference, image)
-    return {"gain": float(difference.mean()), "standard_error": error}
-
-
-def _standard_error(values: Float[np.ndarray, " m"], image: Int[np.ndarray, " m"]) -> float:
-    """Return that of the mean, with people of one photograph taken together."""
-    sums = np.bincount(image, weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum()) / len(values))
 
 
 def _elbow_told(tried: dict[int, float]) -> str:

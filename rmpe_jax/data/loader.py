@@ -117,7 +117,7 @@ def training_batches(
         number = _number(position, local, batch_size, process_index)
         epoch, place = divmod(number, count)
         repeat, index = divmod(int(order(epoch)[place]), people)
-        generator = np.random.default_rng([seed, epoch, index, repeat][: 4 if repeat else 3])
+        generator = np.random.default_rng([seed, epoch, index, repeat])
         row, person = source.person_index[index]
         image, image_id, persons = photographs[int(row)]
         image_height, image_width, _ = image.shape

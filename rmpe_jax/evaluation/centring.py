@@ -6,12 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from rmpe_jax.config import AugmentConfig
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.data.loader import training_batches
 from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.predict import PoseModel
+from rmpe_jax.records import Array, Variables
 
 BATCH = 16
 SEED = 20170424
@@ -45,15 +47,23 @@ def theta_errors(model: PoseModel, source: PhotographSource) -> dict[str, float]
         batch_size=BATCH,
         seed=SEED,
     )
-    find = jax.jit(partial(model.module.apply, train=False, method="theta"))
     errors: list[Any] = []
     count = len(source.person_index)
     for _ in range(-(-count // BATCH)):
         batch = next(batches)
-        theta = np.asarray(find(model.variables, jnp.asarray(batch.crop, jnp.float32) / 255))
+        theta = np.asarray(_theta(model.variables, batch.crop, module=model.module))
         both = (theta - batch.theta_star, np.eye(2, 3) - batch.theta_star)
         errors.append([np.linalg.norm(part, axis=(1, 2)) for part in both])
     batches.close()
     # The last batch runs into the next round of the people: these are cut off.
     found, identity = np.concatenate(errors, axis=1)[:, :count].mean(axis=1)
     return {"theta_error": float(found), "theta_error_identity": float(identity)}
+
+
+@partial(jax.jit, static_argnames="module")
+def _theta(
+    variables: Variables, crops: UInt8[Array, "b h w 3"], *, module: RMPE
+) -> Float[Array, "b 2 3"]:
+    return module.apply(
+        variables, jnp.asarray(crops, jnp.float32) / 255, train=False, method="theta"
+    )

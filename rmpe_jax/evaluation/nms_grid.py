@@ -17,8 +17,8 @@ from rmpe_jax import pose_nms
 from rmpe_jax.pose_nms import NmsOptions, NmsParameters, Number
 from rmpe_jax.records import Array, Poses
 
-POINTS_AT_ONCE = 4  # of a grid; these two bound memory
-IMAGES_AT_ONCE = 16
+# Memory grows with the points of a grid in one call, and with the photographs in any case.
+POINTS_AT_ONCE, IMAGES_AT_ONCE = 4, 16
 
 # Of (truth, poses [i p ...] after NMS) the figure to be maximised: pure, and hashable.
 Measure = Callable[[Any, Poses], Float[Array, ""]]
@@ -49,7 +49,7 @@ def figures(
     first, second = axes
     shape = (len(axes[first]), len(axes[second]))
     count = shape[0] * shape[1]
-    # Groups of points of one size, so that one program serves all grids.
+    # Groups of points of one size, so that grids of any size share programs.
     room = -(-count // POINTS_AT_ONCE) * POINTS_AT_ONCE
     number = {name: np.zeros(room, int) for name in values}
     x, y = np.indices(shape)

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def evaluate(
         "images_unreadable": source.skipped,
         "poses": len(records),
         "boxes": settings.boxes or "annotated",
-        "jitter": settings.jitter,
+        "jitter": settings.jitter if settings.boxes is None else 0.0,
         "boxes_fingerprint": _file_hash(settings.boxes),
         "boxes_left_out": left_out,
         "box_threshold": settings.box_threshold,
@@ -66,6 +67,8 @@ def evaluate(
         "decode": settings.decode,
         "blur": settings.blur,
         "nms": settings.nms,
+        "nms_parameters": nms and nms.parameters._asdict(),
+        "nms_options": nms and asdict(nms.options),
         "data_fingerprint": source.fingerprint,
         "step": model.meta.get("step"),
         "trained_commit": model.meta.get("commit"),

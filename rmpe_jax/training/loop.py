@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from rmpe_jax import drawing
+from rmpe_jax import drawing, nms_sets
 from rmpe_jax.checkpoint import Checkpoints
 from rmpe_jax.config import Config, checked, to_dict
 from rmpe_jax.data import images
@@ -89,7 +89,9 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     # Data.
     train_source = prepare(config.data, "train")
     validation_source = prepare(config.data, "validation")
-    read_proposals(config.evaluation, validation_source)  # a bad file is found now, not at the end
+    # A bad file is found now, not at the end.
+    read_proposals(config.evaluation, validation_source)
+    nms_sets.chosen(config.evaluation.nms)
 
     # Where an earlier run stopped.
     position = 0

@@ -19,6 +19,11 @@ def stage_configs(config: Config) -> list[Config]:
     ]
     configs = []
     for number, stage in enumerate(config.stages):
+        if stage.transformer and config.model.stn.form == "none":
+            raise ValueError(
+                f"stage {stage.name!r} wants the transformer, and model.stn.form is 'none': set "
+                f"--model.stn.form affine (or scale_shift), or --stages.{number}.transformer False"
+            )
         parallel = None
         if stage.transformer and stage.parallel:
             parallel = config.train.parallel or folders[0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rmpe_jax.data import coco, densities, fit_pgpg, pairs, pgpg
+from rmpe_jax.data import coco, densities, fit_densities, fit_pgpg, pairs, pgpg
 from rmpe_jax.data.fit_pgpg import FitSettings
 from rmpe_jax.skeletons import COCO17
 from tests.data.test_atoms import people
@@ -123,14 +123,11 @@ def test_held_out_people_are_not_fitted_to(monkeypatch):
         one = densities.from_deviation(np.zeros(4), np.full(4, 100.0))
         return pgpg.Density(one, one), (None,) * len(enough)
 
-    monkeypatch.setattr(fit_pgpg, "fit_densities", remembered)
+    monkeypatch.setattr(fit_densities, "fit_densities", remembered)
     offset = np.zeros((40, 4))
     offset[:, 0] = np.arange(40)
     image = np.repeat(np.arange(20), 2) * 7
-    matched = fit_pgpg.Matched(image, np.zeros((40, 17, 3)), offset)
-    blank = pgpg.Pgpg(
-        COCO17, np.zeros((1, 17, 2)), *[np.array([40, 0])] * 2, (None, None), pgpg.published(), {}
-    )
+    matched = fit_densities.Matched(image, np.zeros((40, 17, 3)), offset)
     measured = []
     whole = densities.log_density
 
@@ -140,8 +137,9 @@ def test_held_out_people_are_not_fitted_to(monkeypatch):
 
     monkeypatch.setattr(densities, "log_density", measure)
     rows = np.zeros(40, np.int64)
-    fit_pgpg.held_out(np.random.default_rng(0), matched, rows, blank, SETTINGS)
-    assert len(seen) == fit_pgpg.FOLDS
+    enough = np.array([True, False])
+    fit_densities.held_out(np.random.default_rng(0), matched, rows, enough, 0.0)
+    assert len(seen) == fit_densities.FOLDS
     for learnt in seen:
         left = np.setdiff1d(np.arange(40), learnt)
         assert len(left) == 8
@@ -149,10 +147,19 @@ def test_held_out_people_are_not_fitted_to(monkeypatch):
         assert any(np.array_equal(np.sort(one), left) for one in measured)
 
 
+def test_an_atom_that_a_fold_leaves_too_few_people_is_measured_by_everybodys_density():
+    offset = drawn(DETECTOR, 216)
+    rows = np.repeat([0, 1], [200, 16])
+    matched = fit_densities.Matched(np.arange(216) // 2, np.zeros((216, 17, 3)), offset)
+    enough = np.array([True, True])
+    told = fit_densities.held_out(np.random.default_rng(0), matched, rows, enough, 0.0)
+    assert np.isfinite(told["mixture"]["log_likelihood"])
+
+
 def test_standard_errors_take_people_of_one_photograph_together():
     values = np.array([1.0, 1.0, -1.0, -1.0])
-    alone = fit_pgpg._standard_error(values, np.arange(4))
-    together = fit_pgpg._standard_error(values, np.array([0, 0, 1, 1]))
+    alone = fit_densities._standard_error(values, np.arange(4))
+    together = fit_densities._standard_error(values, np.array([0, 0, 1, 1]))
     assert alone == pytest.approx(0.5) and together == pytest.approx(0.5 * 2**0.5)
 
 
@@ -192,9 +199,9 @@ def test_without_a_prior_each_atom_has_its_own_number_of_components(files, tmp_p
     offsets = np.concatenate([drawn(DETECTOR, 900), generator.normal(size=(300, 4)) * 0.05])
     assigned = np.repeat([0, 1], [900, 300])
     enough = np.array([True, True, False])
-    _, own = fit_pgpg.fit_densities(generator, offsets, assigned, enough, 0.0)
+    _, own = fit_densities.fit_densities(generator, offsets, assigned, enough, 0.0)
     assert [len(one.mixture.weights) for one in own[:2]] == [3, 1] and own[2] is None
-    everybody, own = fit_pgpg.fit_densities(generator, offsets, assigned, enough, 1e9)
+    everybody, own = fit_densities.fit_densities(generator, offsets, assigned, enough, 1e9)
     np.testing.assert_allclose(own[1].mixture.means, everybody.mixture.means, atol=1e-5)
 
 

@@ -9,18 +9,27 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rmpe_jax.evaluation import coco, fast_oks, fit_nms, nms_grid, redundant_poses
-from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, pose_nms
+from rmpe_jax.evaluation import (
+    coco,
+    fast_oks,
+    fit_nms,
+    nms_comparison,
+    nms_grid,
+    nms_search,
+    nms_trace,
+    redundant_poses,
+)
+from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, NmsParameters, pose_nms
 from rmpe_jax.predict import person_score, to_records
 from rmpe_jax.records import Poses
 from rmpe_jax.skeletons import COCO17
 from tests.evaluation.test_coco import photograph
 
-QUICK = fit_nms.Thoroughness(coarse=4, fine=3, refinements=1, options=("merge",))
+QUICK = nms_search.Thoroughness(coarse=4, fine=3, refinements=1, options=("merge",))
 QUIET = Console(quiet=True)
 
 
-def pycocotools(data: fit_nms.Data, poses: Poses) -> float:
+def pycocotools(data: redundant_poses.Data, poses: Poses) -> float:
     records = [
         record
         for row, image_id in enumerate(data.ids)
@@ -35,7 +44,7 @@ def in_double(arrays):
     )
 
 
-def fast(data: fit_nms.Data, poses: Poses) -> float:
+def fast(data: redundant_poses.Data, poses: Poses) -> float:
     _, truth = fast_oks.truth_arrays(data.truth)
     return float(fast_oks.average_precision(truth, poses, sigmas=COCO17.sigmas))
 
@@ -48,7 +57,7 @@ def rounded(poses: Poses) -> Poses:
 @pytest.fixture(scope="module")
 def validation(data_root):
     """Real redundant poses on the 338 photographs."""
-    return fit_nms.read_data(
+    return redundant_poses.read_data(
         data_root / "redundant_poses" / "tinypose_on_nanodet_coco_val.npz",
         data_root / "coco_pose" / "annotations" / "person_keypoints_val.json",
         COCO17,
@@ -68,7 +77,7 @@ def test_precision_in_single_precision_is_as_good_as_the_search_needs(validation
     assert fast(validation, validation.poses) == pytest.approx(expected, abs=2e-5)
 
 
-def drawn(seed: int, images: int = 6) -> fit_nms.Data:
+def drawn(seed: int, images: int = 6) -> redundant_poses.Data:
     """Noisy copies of annotated people, crowds and people without joints among them."""
     generator = np.random.default_rng(seed)
     photographs, rows, image = [], [], []
@@ -92,7 +101,7 @@ def drawn(seed: int, images: int = 6) -> fit_nms.Data:
     flat = Poses(joints_px, confidence, confidence, boxes_px, score, score, valid)
     truth = coco.ground_truth(photographs, COCO17)
     ids, _ = fast_oks.truth_arrays(truth)
-    return fit_nms.Data(truth, ids, redundant_poses.by_image(np.array(image), flat, ids))
+    return redundant_poses.Data(truth, ids, redundant_poses.by_image(np.array(image), flat, ids))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -112,7 +121,10 @@ def test_precision_of_nobody_and_of_nothing_found():
     no_rows = Poses(*(field[:, :0] for field in data.poses))
     assert fast(data, no_rows) == 0
     empty = coco.ground_truth([photograph(1, 0)], COCO17)
-    assert fast(fit_nms.Data(empty, [1], data.poses), Poses(*(f[:1] for f in data.poses))) == -1
+    assert (
+        fast(redundant_poses.Data(empty, [1], data.poses), Poses(*(f[:1] for f in data.poses)))
+        == -1
+    )
 
 
 class KeptNear(NamedTuple):
@@ -124,14 +136,14 @@ class KeptNear(NamedTuple):
         return -jnp.abs(jnp.sum(poses.valid) - self.wanted).astype(jnp.float32)
 
 
-def task(data: fit_nms.Data, trace: Path | None = None, **changed) -> fit_nms.Task:
+def task(data: redundant_poses.Data, trace: Path | None = None, **changed) -> nms_search.Task:
     _, truth = fast_oks.truth_arrays(data.truth)
     single = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, data.poses)
-    return fit_nms.Task(
+    return nms_search.Task(
         single,
         truth,
         changed.pop("measure", fit_nms.OksPrecision(COCO17.sigmas)),
-        fit_nms.Trace(trace, "these", QUIET),
+        nms_trace.Trace(trace, "these", QUIET),
         replace(QUICK, **changed),
     )
 
@@ -140,7 +152,7 @@ def task(data: fit_nms.Data, trace: Path | None = None, **changed) -> fit_nms.Ta
 @pytest.mark.parametrize("options", [RMPE_MPII.options, ALPHAPOSE_COCO.options])
 def test_a_grid_is_pose_nms_at_each_of_its_points(axes, options):
     work = task(drawn(1))
-    values = {name: np.geomspace(*fit_nms.RANGES[name], 3) for name in axes}
+    values = {name: np.geomspace(*nms_search.RANGES[name], 3) for name in axes}
     grid = nms_grid.figures(
         *(work.poses, work.truth, RMPE_MPII.parameters, values),
         options=options,
@@ -158,7 +170,7 @@ def test_a_grid_is_pose_nms_at_each_of_its_points(axes, options):
 
 def test_the_search_finds_better_parameters_for_average_precision():
     work = task(drawn(2), options=("carried",))
-    found = fit_nms.fit(work)
+    found = nms_search.fit(work)
     published = nms_grid.figures(
         *(work.poses, work.truth, RMPE_MPII.parameters),
         {"eta": np.array([22.48]), "lambda_": np.array([2.08])},
@@ -170,10 +182,31 @@ def test_the_search_finds_better_parameters_for_average_precision():
     assert found.figure == pytest.approx(float(work.measure(work.truth, kept)), abs=1e-6)
 
 
+class Best(NamedTuple):
+    """A measure whose highest value is where few poses are merged far: at one point only."""
+
+    parameters: NmsParameters
+
+    def __call__(self, truth, poses):
+        there = jax.vmap(lambda one: pose_nms(one, self.parameters))(truth)
+        off = jnp.where(there.valid[..., None, None], poses.joints_px - there.joints_px, 0)
+        same = jnp.mean(poses.valid == there.valid)
+        return same - jnp.minimum(jnp.max(jnp.abs(off)), 1.0)
+
+
+def test_a_search_is_never_worse_than_its_start():
+    odd = RMPE_MPII.parameters._replace(sigma1=0.123, sigma2=0.77, lambda_=0.31, eta=7.77)
+    data = drawn(6)
+    work = task(data, measure=Best(odd), coarse=2, fine=3, options=())._replace(truth=data.poses)
+    found = nms_search.fit(work, RMPE_MPII._replace(parameters=odd))
+    assert found.figure == pytest.approx(1.0, abs=1e-6)
+    assert nms_search.fit(work).figure < 1
+
+
 def test_any_measure_can_be_searched():
     data = drawn(3)
     wanted = int(data.poses.valid.sum()) // 2
-    assert fit_nms.fit(task(data, measure=KeptNear(wanted), options=())).figure > -0.1 * wanted
+    assert nms_search.fit(task(data, measure=KeptNear(wanted), options=())).figure > -0.1 * wanted
 
 
 def test_a_search_that_was_killed_goes_on_and_finds_the_same(tmp_path, monkeypatch):
@@ -185,7 +218,7 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(tmp_path, monkeypat
         return whole(*arguments, **options)
 
     monkeypatch.setattr(nms_grid, "figures", counted)
-    expected = fit_nms.fit(task(drawn(4)))
+    expected = nms_search.fit(task(drawn(4)))
     total = len(computed)
 
     def killed(*arguments, **options):
@@ -195,20 +228,27 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(tmp_path, monkeypat
 
     monkeypatch.setattr(nms_grid, "figures", killed)
     with pytest.raises(KeyboardInterrupt):
-        fit_nms.fit(task(drawn(4), tmp_path / "trace.json"))
+        nms_search.fit(task(drawn(4), tmp_path / "trace.json"))
     monkeypatch.setattr(nms_grid, "figures", counted)
-    assert fit_nms.fit(task(drawn(4), tmp_path / "trace.json")) == expected
+    assert nms_search.fit(task(drawn(4), tmp_path / "trace.json")) == expected
     assert len(computed) == 2 * total
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_the_trace_of_other_poses_is_refused(tmp_path):
-    fit_nms.Trace(tmp_path / "trace.json", "these").add({"axes": {}}, np.zeros((1, 1)))
+    nms_trace.Trace(tmp_path / "trace.json", "these").add({"axes": {}}, np.zeros((1, 1)))
     with pytest.raises(ValueError, match="other poses or annotations; delete it"):
-        fit_nms.Trace(tmp_path / "trace.json", "others")
+        nms_trace.Trace(tmp_path / "trace.json", "others")
 
 
-def write(folder: Path, data: fit_nms.Data) -> tuple[Path, Path]:
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_a_file_that_is_no_trace_is_refused(tmp_path, content):
+    (tmp_path / "trace.json").write_text(content)
+    with pytest.raises(ValueError, match="trace.json is not the trace of a search .*delete it"):
+        nms_trace.Trace(tmp_path / "trace.json", "these")
+
+
+def write(folder: Path, data: redundant_poses.Data) -> tuple[Path, Path]:
     records = [
         record
         for row, image_id in enumerate(data.ids)
@@ -235,7 +275,7 @@ def test_from_files_to_what_was_learned(tmp_path):
         figures = result[where]
         assert figures["learned"]["AP"] >= max(figures["RMPE_MPII"]["AP"], figures["none"]["AP"])
         assert figures["none"]["poses"] == len(json.loads(files[0].read_text()))
-    assert "learned: sigma1" in fit_nms.table(result)
+    assert "learned: sigma1" in nms_comparison.table(result)
 
 
 def test_records_and_archives_are_read_alike(tmp_path):
@@ -285,12 +325,36 @@ def test_archives_that_cannot_be_used_are_refused(tmp_path, fields, message):
         redundant_poses.read(tmp_path / "poses.npz", 17)
 
 
+@pytest.mark.parametrize("content", [b"", b"PK nothing"])
+def test_files_that_are_no_archives_are_refused(tmp_path, content):
+    (tmp_path / "poses.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="poses.npz: not a NumPy archive of arrays"):
+        redundant_poses.read(tmp_path / "poses.npz", 17)
+
+
+def test_one_array_alone_is_no_archive(tmp_path):
+    with (tmp_path / "poses.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match="one array, not several"):
+        redundant_poses.read(tmp_path / "poses.npz", 17)
+
+
+def record(**changed):
+    """Records of one pose, as JSON."""
+    one = {"image_id": 1, "keypoints": [1, 2, 3] * 17, "bbox": [1, 2, 3, 4], "box_score": 1}
+    return json.dumps([one | changed])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("[", "not valid JSON"),
         ("[]", "one a pose, is expected"),
         ('[{"image_id": 1, "keypoints": [1, 2, 3]}]', "pose 0: no bbox, box_score; it has"),
+        ("[1, 2]", "pose 0 is 1; a COCO result"),
+        (record(keypoints=None), "pose 0: keypoints is None; a list of numbers"),
+        (record(keypoints=[1, 2, 3, 4]), r"keypoints is \[1, 2, 3, 4\]; .* 3 a joint"),
+        (record(bbox=[1, 2, "3", 4]), "bbox is .* 4 for the box"),
     ],
 )
 def test_records_that_cannot_be_used_are_refused(tmp_path, content, message):
@@ -306,14 +370,23 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     moved = [{**record, "image_id": 99} for record in json.loads(records.read_text())]
     records.write_text(json.dumps(moved))
     with pytest.raises(ValueError, match="none of the 1 images with poses is among the 6"):
-        fit_nms.read_data(records, people, COCO17)
+        redundant_poses.read_data(records, people, COCO17)
+
+
+def test_of_many_photographs_some_are_chosen_always_the_same(tmp_path):
+    records, people = write(tmp_path, drawn(8))
+    whole = redundant_poses.read_data(records, people, COCO17)
+    some, again = (redundant_poses.read_data(records, people, COCO17, most=2) for _ in range(2))
+    assert len(some.ids) == 2 and set(some.ids) < set(whole.ids)
+    assert some.ids == again.ids
+    assert len(some.truth["images"]) == 2
 
 
 def test_photographs_without_poses_can_be_left_out(tmp_path):
     records, people = write(tmp_path, drawn(8))
     some = [record for record in json.loads(records.read_text()) if record["image_id"] != 1]
     records.write_text(json.dumps(some))
-    everybody = fit_nms.read_data(records, people, COCO17)
-    fewer = fit_nms.read_data(records, people, COCO17, only_with_poses=True)
+    everybody = redundant_poses.read_data(records, people, COCO17)
+    fewer = redundant_poses.read_data(records, people, COCO17, only_with_poses=True)
     assert 1 in everybody.ids and 1 not in fewer.ids
     assert set(fewer.ids) == {record["image_id"] for record in some}

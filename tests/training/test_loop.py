@@ -262,10 +262,18 @@ def test_the_network_of_a_run_in_stages_is_the_last_stages(two_stages):
     assert "trunk" in rmpe_jax.load(f"{config.workdir}/1_sppe").variables["params"]
 
 
-def test_the_parallel_network_is_the_first_stages_and_stays_as_it_was(two_stages):
+def test_the_parallel_network_is_the_first_stages(two_stages):
     config, _ = two_stages
     second = Path(config.workdir) / "2_sstn"
     assert json.loads((second / "config.json").read_text())["train"]["parallel"].endswith("1_sppe")
+
+
+def test_a_wrong_pose_nms_is_refused_before_training(tmp_path):
+    config = small.config(tmp_path)
+    config = replace(config, evaluation=replace(config.evaluation, nms="alphapose"))
+    with pytest.raises(ValueError, match="'alphapose' is no file; choose none"):
+        loop.train(config)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 def test_a_finished_stage_is_not_done_again(two_stages, capsys):
@@ -292,10 +300,14 @@ def test_a_run_stopped_in_its_second_stage_goes_on_there(two_stages, tmp_path, m
         patched.setattr(loop, "check_finite", stop)
         with pytest.raises(StoppedError):
             loop.train(again)
-    finished = tmp_path / "run/1_sppe/result.json"
-    written = finished.stat().st_mtime_ns
+
+    def first_stage():
+        files = (file for file in (tmp_path / "run/1_sppe").rglob("*") if file.is_file())
+        return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+    before = first_stage()
     loop.train(again)
-    assert finished.stat().st_mtime_ns == written, "the first stage is left alone"
+    assert first_stage() == before, "it is finished, and the frozen parallel SPPE"
     assert arrays(f"{again.workdir}/2_sstn") == arrays(f"{config.workdir}/2_sstn")
 
 

@@ -1,5 +1,6 @@
 """The parallel SPPE: what it teaches, and that it is left alone."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -14,9 +15,11 @@ from rmpe_jax.models.build import build, build_sppe
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.records import Batch
 from rmpe_jax.training import optimiser as optimisers
+from rmpe_jax.training.loop import train
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel, parallel_loss
 from rmpe_jax.training.step import start, theta_metrics, train_step
 from rmpe_jax.training.stop import NonFiniteLossError, check_finite
+from tests import small
 
 SIDE, SIGMA = 64, 1.5
 TOY = ModelConfig(
@@ -94,6 +97,33 @@ def test_descent_on_theta_alone_centres_people():
     # The dots are as wide in every crop, so a straight image can never be quite as it should.
     assert (error(theta)[:2] < error(identity)[:2] / 4).all()
     assert error(theta)[2] < 1 / SIDE, "who is well placed stays there: half a pixel"
+
+
+def test_no_gradient_reaches_the_parallel_network_and_one_reaches_theta():
+    network = build_sppe(TOY, 17)
+    variables = initialise(jax.random.key(5), network, TOY)
+    parallel = ParallelSPPE(partial(network.apply, train=False), "squared", 2.0)
+    batch = toy_batch()
+    crops = jnp.asarray(batch.crop, jnp.float32) / 255
+
+    def loss(variables, theta):
+        return parallel_loss(parallel, variables, crops, theta, batch, False)
+
+    to_network, to_theta = jax.jit(jax.grad(loss, argnums=(0, 1)))(variables, batch.theta_star)
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(to_network))
+    assert (jnp.abs(to_theta).max(axis=(1, 2)) > 0).all()
+
+
+def test_a_loaded_parallel_network_looks_in_evaluation_mode(tmp_path):
+    """With the stored statistics, not those of the images that it sees."""
+    config = replace(small.config(tmp_path, steps=1), train=TrainConfig(steps=1, batch_size=2))
+    train(config)
+    side = config.model.input_height
+    parallel, variables = load_parallel(config.workdir, side, side)
+    images = jax.random.uniform(jax.random.key(0), (3, side, side, 3))
+    together = jax.jit(parallel.network)(variables, images)
+    alone = jax.jit(parallel.network)(variables, images[:1])
+    np.testing.assert_allclose(together[:, :1], alone, atol=1e-5)
 
 
 def test_joints_outside_the_crop_of_the_annotated_box_do_not_count():

@@ -51,6 +51,13 @@ def test_a_first_stage_with_a_parallel_network_must_be_told_which():
     assert stage_configs(config(FULL, parallel="runs/y"))[0].train.parallel == "runs/y"
 
 
+def test_a_stage_with_a_transformer_that_does_not_exist_is_refused_at_once():
+    alone = dataclasses.replace(config(ALONE, FULL), model=ModelConfig())
+    with pytest.raises(ValueError, match=r"'rmpe' wants .* --stages.1.transformer False"):
+        stage_configs(alone)
+    assert len(stage_configs(dataclasses.replace(alone, stages=(ALONE, ALONE)))) == 2
+
+
 def test_all_else_is_the_runs():
     whole = dataclasses.replace(
         config(ALONE, FULL), evaluation=dataclasses.replace(Config().evaluation, jitter=1.0)
