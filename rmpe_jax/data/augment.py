@@ -80,8 +80,8 @@ def draw_cut(
     `config.jitter`. The numbers are drawn in a fixed order and all of them every time, so that
     switching one kind of variation off leaves the others of place as they were; only a patch is
     drawn if it is wanted, and how many numbers a proposal takes depends on its kind, so these two
-    come last. A patch is a part of the person that is
-    cropped as it is, not grown by `config.extend`.
+    come last. A patch is a part of the person that is cropped as it is, not grown by
+    `config.extend`.
     """
     half, side, turns, flips = generator.random(4)
     scale, turn, *shift = generator.standard_normal(4)

@@ -182,31 +182,44 @@ def test_the_search_finds_better_parameters_for_average_precision():
     assert found.figure == pytest.approx(float(work.measure(work.truth, kept)), abs=1e-6)
 
 
-class Best(NamedTuple):
-    """A measure whose highest value is where few poses are merged far: at one point only."""
-
-    parameters: NmsParameters
-
-    def __call__(self, truth, poses):
-        there = jax.vmap(lambda one: pose_nms(one, self.parameters))(truth)
-        off = jnp.where(there.valid[..., None, None], poses.joints_px - there.joints_px, 0)
-        same = jnp.mean(poses.valid == there.valid)
-        return same - jnp.minimum(jnp.max(jnp.abs(off)), 1.0)
+PEAK = NmsParameters(sigma1=0.123, sigma2=0.77, lambda_=0.31, eta=7.77)
 
 
-def test_a_search_is_never_worse_than_its_start():
-    odd = RMPE_MPII.parameters._replace(sigma1=0.123, sigma2=0.77, lambda_=0.31, eta=7.77)
-    data = drawn(6)
-    work = task(data, measure=Best(odd), coarse=2, fine=3, options=())._replace(truth=data.poses)
-    found = nms_search.fit(work, RMPE_MPII._replace(parameters=odd))
-    assert found.figure == pytest.approx(1.0, abs=1e-6)
-    assert nms_search.fit(work).figure < 1
+def hill(poses, truth, parameters, axes, *, options, measure):
+    """A figure in place of those of a grid: 1 at PEAK, and a little more with some support."""
+    first, second = axes
+    found = np.empty((len(axes[first]), len(axes[second])))
+    for at in np.ndindex(found.shape):
+        point = parameters._replace(**{first: axes[first][at[0]], second: axes[second][at[1]]})
+        off = sum(np.log(value / best) ** 2 for value, best in zip(point, PEAK, strict=True))
+        found[at] = 1 - 0.01 * off + (0.001 if options.support == 0.1 else 0)
+    return found
+
+
+def test_a_search_is_never_worse_than_its_start(monkeypatch):
+    monkeypatch.setattr(nms_grid, "figures", hill)
+    work = task(drawn(6), coarse=3, fine=3, options=())
+    found = nms_search.fit(work, RMPE_MPII._replace(parameters=PEAK))
+    assert found == nms_search.Fit(PEAK, RMPE_MPII.options, 1.0)
+    elsewhere = nms_search.fit(work).figure
+    assert 0.9 < elsewhere < 1, "the grids do not meet the top"
+
+
+def test_an_option_of_little_gain_is_found_beside_well_searched_parameters(monkeypatch):
+    monkeypatch.setattr(nms_grid, "figures", hill)
+    work = task(drawn(6), coarse=3, fine=3, options=("support", "merge"))
+    found = nms_search.fit(work, RMPE_MPII._replace(parameters=PEAK))
+    assert (found.options.support, found.options.merge) == (0.1, True)
 
 
 def test_any_measure_can_be_searched():
     data = drawn(3)
-    wanted = int(data.poses.valid.sum()) // 2
-    assert nms_search.fit(task(data, measure=KeptNear(wanted), options=())).figure > -0.1 * wanted
+    measure = KeptNear(int(data.poses.valid.sum()) // 2)
+    work = task(data, measure=measure, options=())
+    published = jax.vmap(lambda poses: pose_nms(poses, *RMPE_MPII))(work.poses)
+    found = nms_search.fit(work)
+    kept = jax.vmap(lambda poses: pose_nms(poses, found.parameters, found.options))(work.poses)
+    assert found.figure == measure(None, kept) > measure(None, published) / 2
 
 
 def test_a_search_that_was_killed_goes_on_and_finds_the_same(tmp_path, monkeypatch):
