@@ -9,7 +9,6 @@ al., CVPR 2018) in the first block of each stage.
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -87,8 +86,9 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """The trunk; `stages` of its four are built, and stage n has stride 2^(n + 1).
 
-    With `frozen_stages` n > 0 the stem and the first n stages keep their weights and their
-    statistics: batch norm runs on the stored ones, and the gradient of what they return is zero.
+    With `frozen_stages` n > 0 the stem and the first n stages keep their statistics: batch norm
+    runs on the stored ones. Their weights are kept from learning by `models.variables.learning`,
+    for a gradient must pass through them to the image: a spatial transformer learns from it.
     With `stored_statistics` the other stages use stored statistics too while their weights learn,
     which suits a pre-trained trunk and small batches.
     """
@@ -110,12 +110,10 @@ class ResNet(nn.Module):
         x = Conv(WIDTHS[0], 7, 2, dtype=self.dtype, name="conv1")(x)
         x = jax.nn.relu(batch_norm(train and not frozen, self.dtype, "bn1")(x))
         x = max_pool(x, 3, 2, padding=1)
-        maps = {"stem": lax.stop_gradient(x) if frozen else x}
+        maps = {"stem": x}
         for stage in range(1, self.stages + 1):
             frozen = stage <= self.frozen_stages
             x = self._stage(x, stage, train and not frozen)
-            # Every frozen map is stopped, not only the last: a head may read several.
-            x = lax.stop_gradient(x) if frozen else x
             maps[f"stage{stage}"] = x
         return maps
 

@@ -45,6 +45,14 @@ def is_frozen(model: ModelConfig, path: tuple) -> bool:
     return names[0] == "trunk" and (names[1] in fixed or names[1].split("_")[0] in stages)
 
 
+def learning(model: ModelConfig, params: Variables) -> Variables:
+    """Return the parameters, those that stay fixed without a gradient (and its cost)."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, value: jax.lax.stop_gradient(value) if is_frozen(model, path) else value,
+        params,
+    )
+
+
 def started_from(variables: Variables, earlier: Variables, *, where: str) -> Variables:
     """Return first variables with the weights of an earlier run in their place.
 

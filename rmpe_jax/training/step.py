@@ -12,6 +12,7 @@ from rmpe_jax.config import Config
 from rmpe_jax.geometry import affine
 from rmpe_jax.losses import joints_loss
 from rmpe_jax.models.rmpe import RMPE
+from rmpe_jax.models.variables import learning
 from rmpe_jax.records import Batch, Variables
 from rmpe_jax.training.parallel import ParallelSPPE, parallel_loss
 
@@ -82,7 +83,7 @@ def train_step(
     shifts = Branches(*(jnp.zeros((len(images), 2, 3)) for _ in Branches._fields))
 
     def loss_of(params: Variables, shifts: Branches) -> tuple[Float[Array, ""], Any]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
+        variables = {"params": learning(config.model, params), "batch_stats": state.batch_stats}
         if not isinstance(module, RMPE):
             predicted, updated = module.apply(
                 variables, images, train=True, mutable=["batch_stats"]

@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rmpe_jax.config import ModelConfig
 from rmpe_jax.models.resnet import ResNet
+from rmpe_jax.models.variables import learning
 from tests.models import golden
 
 # torchvision's parameter counts, less the classifier (512 or 2048 times 1000, and 1000).
@@ -41,16 +43,18 @@ def test_squeeze_excitation_is_in_first_blocks_only():
 
 
 @pytest.mark.parametrize("frozen_stages", [0, 1, 2])
-def test_frozen_stages_keep_weights_and_statistics(frozen_stages):
+def test_frozen_stages_keep_weights_and_statistics_and_let_the_image_learn(frozen_stages):
     module = ResNet(18, stages=3, frozen_stages=frozen_stages)
+    model = ModelConfig(frozen_stages=frozen_stages)
     images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
     variables = golden.filled(module, 32, 32)
 
     @jax.jit
-    def pull(params):
-        def total(params):
+    def pull(params, images):
+        def total(params, images):
+            fixed = learning(model, {"trunk": params})["trunk"]
             maps, updated = module.apply(
-                {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+                {**variables, "params": fixed}, images, train=True, mutable=["batch_stats"]
             )
             # Every map, as a pyramid reads them; weighted, for batch norm makes plain sums zero.
             weighted = [
@@ -58,9 +62,10 @@ def test_frozen_stages_keep_weights_and_statistics(frozen_stages):
             ]
             return sum(weighted), updated["batch_stats"]
 
-        return jax.grad(total, has_aux=True)(params)
+        return jax.grad(total, argnums=(0, 1), has_aux=True)(params, images)
 
-    gradient, statistics = pull(variables["params"])
+    (gradient, to_images), statistics = pull(variables["params"], images)
+    assert jnp.any(to_images != 0, axis=(1, 2, 3)).all()
     for name in gradient:
         stage = int(name[5]) if name.startswith("layer") else 0
         frozen = frozen_stages > 0 and stage <= frozen_stages

@@ -100,8 +100,9 @@ def test_descent_on_theta_alone_centres_people():
 
 
 def test_no_gradient_reaches_the_parallel_network_and_one_reaches_theta():
-    network = build_sppe(TOY, 17)
-    variables = initialise(jax.random.key(5), network, TOY)
+    model = replace(TOY, frozen_stages=1)  # which must not stand between theta and the loss
+    network = build_sppe(model, 17)
+    variables = initialise(jax.random.key(5), network, model)
     parallel = ParallelSPPE(partial(network.apply, train=False), "squared", 2.0)
     batch = toy_batch()
     crops = jnp.asarray(batch.crop, jnp.float32) / 255
