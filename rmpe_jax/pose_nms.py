@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Bool, Float, Int
 
 from rmpe_jax.geometry import boxes
@@ -118,7 +119,7 @@ def check(parameters: NmsParameters) -> None:
     Arrays are looked at whole; what `jax.jit` or `jax.vmap` is tracing cannot be.
     """
     for name, value in zip(NmsParameters._fields, parameters, strict=True):
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             continue
         wrong = [float(v) for v in np.ravel(value) if not (np.isfinite(v) and v > 0)]
         if wrong:

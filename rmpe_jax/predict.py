@@ -76,7 +76,8 @@ def poses_on_canvas(
 
     straight, theta = crops, None
     if isinstance(module, RMPE):
-        theta = module.apply(variables, crops, train=False, method="theta") + theta_shift
+        found: Any = module.apply(variables, crops, train=False, method="theta")
+        theta = found + theta_shift
         straight = straighten(crops, theta, axis_aligned=module.axis_aligned)
     joints, peak = _joints(variables, straight, module, config, flip_order)
     # Points go back by theta itself (RMPE, eq. 1); only images and heat-maps need its inverse.

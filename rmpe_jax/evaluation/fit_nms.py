@@ -64,11 +64,10 @@ def fit_nms(
     data = read_data(
         poses, annotations, skeleton, only_with_poses=only_with_poses, most=most_photographs
     )
-    unseen = None
-    if test_poses is not None and test_annotations is not None:
-        unseen = read_data(test_poses, test_annotations, skeleton)
-    elif test_poses is not None or test_annotations is not None:
+    tested = [path for path in (test_poses, test_annotations) if path is not None]
+    if len(tested) == 1:
         raise ValueError("poses and annotations to test on belong together: give both or none")
+    unseen = read_data(*tested, skeleton) if tested else None
     console.print(f"{data.poses.valid.sum()} poses on {len(data.ids)} photographs")
     _, arrays = fast_oks.truth_arrays(data.truth)
     measure = OksPrecision(skeleton.sigmas)
@@ -89,7 +88,7 @@ def fit_nms(
     }
     if unseen is not None:
         result["tested_on"] = compare(unseen, compared, skeleton)
-        result["test_files"] = _named(test_poses, test_annotations)
+        result["test_files"] = _named(*tested)
     result["seconds"] = round(time.perf_counter() - began, 1)
     text = json.dumps(result, indent=2)
     (out / "fit_nms.json").write_text(text + "\n")

@@ -12,7 +12,7 @@ images to heat-maps. `RMPE` is the Flax module that finds theta as well.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from flax import linen as nn
@@ -143,7 +143,8 @@ class RMPE(nn.Module):
         if self.is_initializing():
             return self.heatmaps(crops, train=False)
         network = self.sppe.clone(parent=None)
-        return network.apply(jax.lax.stop_gradient(self.sppe.variables), crops, train=False)
+        seen: Any = network.apply(jax.lax.stop_gradient(self.sppe.variables), crops, train=False)
+        return seen
 
     @property
     def axis_aligned(self) -> bool:

@@ -83,4 +83,5 @@ def _heatmaps(
 ) -> Float[Array, "stacks b _ _ k"]:
     """Return what a network of this project sees, in evaluation mode."""
     method: Any = "heatmaps" if isinstance(module, RMPE) else None
-    return module.apply(variables, straight, train=False, method=method)
+    maps: Any = module.apply(variables, straight, train=False, method=method)
+    return maps
