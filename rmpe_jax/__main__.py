@@ -116,6 +116,8 @@ class Predict:
     boxes: str | None = None
     """COCO-format detections (by image_id or file name); one box as "x0,y0,x1,y1" in pixels;
     without it the whole image is taken as one person's box."""
+    nms: str = "none"
+    """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
     out: str = "poses"
     """Folder for poses.json and a picture per image."""
 
@@ -124,7 +126,8 @@ class Predict:
         from rmpe_jax.predict import load
         from rmpe_jax.predict_files import predict_files
 
-        predict_files(load(self.checkpoint), self.images, self.boxes, Path(self.out))
+        model = load(self.checkpoint)
+        predict_files(model, self.images, self.boxes, Path(self.out), nms=self.nms)
 
 
 @dataclass(frozen=True)

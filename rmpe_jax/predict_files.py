@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from rmpe_jax import drawing
+from rmpe_jax import drawing, nms_sets
 from rmpe_jax.data import coco, images
 from rmpe_jax.predict import PoseModel, to_records
 from rmpe_jax.records import Detections
@@ -17,19 +17,19 @@ BoxesOf = Callable[[Path, np.ndarray], Detections]
 
 
 def predict_files(
-    model: PoseModel, paths: Sequence[str], boxes: str | None, out: Path
+    model: PoseModel, paths: Sequence[str], boxes: str | None, out: Path, *, nms: str = "none"
 ) -> list[Path]:
     """Write `poses.json` and one picture an image below `out`; return what was written.
 
     `boxes` is a file of COCO-format detections (an image is named by its file name or number),
-    one box as "x0,y0,x1,y1", or None: the whole image is one person's box. A file that cannot
-    be read, or whose boxes cannot be used, is reported and skipped; if that is so for all, it is
-    an error.
+    one box as "x0,y0,x1,y1", or None: the whole image is one person's box. `nms` is a name or a
+    file, see `nms_sets.chosen`. A file that cannot be read, or whose boxes cannot be used, is
+    reported and skipped; if that is so for all, it is an error.
     """
     if not paths:
         raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
     console = Console()
-    boxes_of = _box_source(boxes)
+    boxes_of, chosen = _box_source(boxes), nms_sets.chosen(nms)
     out.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
     written: list[Path] = []
@@ -38,7 +38,7 @@ def predict_files(
         try:
             image = images.read(path)
             found = boxes_of(path, image)
-            poses = model(image, found.boxes_px, found.score)
+            poses = nms_sets.suppressed(model(image, found.boxes_px, found.score), chosen)
         except ValueError as error:
             console.print(f"skipped {path}: {error}", style="red", markup=False, soft_wrap=True)
             skipped += 1

@@ -47,6 +47,15 @@ def test_a_file_of_detections_is_found_by_name_or_number(model, tmp_path, key): 
     assert [record["box_score"] for record in records] == [0.5, 0.25]
 
 
+def test_pose_nms_leaves_one_pose_of_two_boxes_of_one_person(model, tmp_path):  # noqa: F811
+    path = write(tmp_path / "a.png", picture())
+    box = {"image_id": "a.png", "category_id": 1, "bbox": [10, 10, 60, 100]}
+    (tmp_path / "boxes.json").write_text(json.dumps([box | {"score": s} for s in (0.5, 0.25)]))
+    predict_files(model, [path], str(tmp_path / "boxes.json"), tmp_path, nms="rmpe_mpii")
+    (record,) = json.loads((tmp_path / "poses.json").read_text())
+    assert record["box_score"] == 0.5
+
+
 def test_an_unreadable_file_is_reported_and_skipped(model, tmp_path, capsys):  # noqa: F811
     good = write(tmp_path / "a.png", picture())
     bad = tmp_path / "bad.jpg"

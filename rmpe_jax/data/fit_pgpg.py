@@ -209,11 +209,7 @@ def _labelled(entry: coco.Annotation) -> Float[np.ndarray, "n k 3"]:
 def _matched(
     photographs: Sequence[coco.Annotation], detections: Path, settings: FitSettings
 ) -> Matched:
-    found = coco.read_detections(detections)
-    try:
-        some = pairs.of_photographs(photographs, found, least_score=settings.least_score)
-    except ValueError as error:
-        raise ValueError(f"{detections}: {error}") from error
+    some = pairs.of_file(detections, photographs, least_score=settings.least_score)
     if len(some.image) < settings.least_pairs:
         raise ValueError(
             f"{detections}: {len(some.image)} people matched, and a density needs "

@@ -5,6 +5,7 @@ x_min, y_min, x_max, y_max: delta B in RMPE (section 3.3).
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,15 @@ def match(
             found[row] = column
             used.add(column)
     return found
+
+
+def of_file(path: Path, photographs: Sequence[Annotation], *, least_score: float = 0.0) -> Pairs:
+    """Return the people matched by the detections of a file; errors of `of_photographs` name it."""
+    detections = coco.read_detections(path)
+    try:
+        return of_photographs(photographs, detections, least_score=least_score)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def of_photographs(

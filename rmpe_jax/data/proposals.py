@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rmpe_jax.config import AugmentConfig
-from rmpe_jax.data import coco, densities, pairs, pgpg
+from rmpe_jax.data import densities, pairs, pgpg
 from rmpe_jax.data.coco import Annotation
 from rmpe_jax.data.densities import Sampler
 from rmpe_jax.data.jitter import inside, jittered, moved
@@ -136,8 +136,7 @@ def _detected(
     offsets = np.zeros((len(person_index), 4))
     if path is None:
         return offsets
-    detections = coco.read_detections(Path(path).expanduser())
-    image, person, offset = pairs.of_photographs(photographs, detections)
+    image, person, offset = pairs.of_file(Path(path).expanduser(), photographs)
     row_of = {place: row for row, place in enumerate(map(tuple, person_index.tolist()))}
     for place, one in zip(zip(image.tolist(), person.tolist(), strict=True), offset, strict=True):
         if place in row_of:

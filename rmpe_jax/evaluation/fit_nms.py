@@ -67,7 +67,7 @@ def fit_nms(
     tested = [path for path in (test_poses, test_annotations) if path is not None]
     if len(tested) == 1:
         raise ValueError("poses and annotations to test on belong together: give both or none")
-    unseen = read_data(*tested, skeleton) if tested else None
+    unseen = read_data(tested[0], tested[1], skeleton) if tested else None
     console.print(f"{data.poses.valid.sum()} poses on {len(data.ids)} photographs")
     _, arrays = fast_oks.truth_arrays(data.truth)
     measure = OksPrecision(skeleton.sigmas)

@@ -1,4 +1,3 @@
-import time
 from functools import partial
 
 import numpy as np
@@ -165,17 +164,15 @@ def test_the_jitter_knows_each_persons_detection(tmp_path):
     np.testing.assert_allclose(told, [PLAIN, PLAIN, (0.1, 0, 0.1, 0)])
 
 
+def test_detections_of_other_photographs_are_refused_by_their_files_name(tmp_path):
+    path = write_detections(tmp_path, {9999: BOXES})
+    config = AugmentConfig(proposals="jitter", detections=str(path))
+    with pytest.raises(ValueError, match=r"detections.json: none of the 1 photographs has"):
+        proposals.of_people(config, [photograph(0)], np.array([[0, 1]]), COCO17)
+
+
 def test_a_file_of_another_skeleton_is_refused_when_the_loader_starts(tmp_path):
     pgpg.write(fitted(), tmp_path / "fitted.json")
     config = AugmentConfig(proposals="pgpg", pgpg=str(tmp_path / "fitted.json"))
     with pytest.raises(ValueError, match="fitted for skeleton 'COCO17' .* MPII16"):
         proposals.of_people(config, *people(), MPII16)
-
-
-def test_a_draw_is_quick():
-    """Loosely: types are checked here. The speed itself is in experiments/benchmarks/pgpg.py."""
-    generator = np.random.default_rng(0)
-    began = time.perf_counter()
-    for _ in range(50):
-        KINDS_OF_PROPOSALS["pgpg"](generator, BOX, 1000, 1000)
-    assert (time.perf_counter() - began) / 50 < 0.05
