@@ -5,8 +5,8 @@
 A pose network (TinyPose) on every box of a detector (NanoDet-Plus) on photographs of COCO, before
 any NMS: 16,689 poses on 800 training photographs to learn from, 7,164 on the 338 validation
 photographs to test on. Neither network has seen them. Score = box score x mean confidence above
-0.2. Can be stopped and started again. Writes experiments/results/fit_nms_coco.json, and the trace
-of all grids and a picture of the last ones to runs/fit_nms_redundant.
+0.2. Can be stopped and started again. Writes experiments/results/fit_nms_coco.json and, of the last
+grids, fit_nms_coco_pairs.png; the trace of all grids goes to runs/fit_nms_redundant.
 """
 
 import argparse
@@ -37,6 +37,7 @@ def main() -> None:
         only_with_poses=True,
     )
     shutil.copy(arguments.out / "fit_nms.json", RESULTS / "fit_nms_coco.json")
+    shutil.copy(arguments.out / "pairs.png", RESULTS / "fit_nms_coco_pairs.png")
     print(table(result))
 
 
