@@ -28,11 +28,15 @@ class Mixture(NamedTuple):
 
 
 class Sampler(NamedTuple):
-    """A mixture made ready: sums of weights up to each component, means, Cholesky factors."""
+    """A mixture made ready: sums of weights up to each component, means, Cholesky factors.
 
-    cumulative: tuple[float, ...]
-    means: tuple[Float[np.ndarray, " d"], ...]
-    factors: tuple[Float[np.ndarray, "d d"], ...]
+    Of four numbers, in lists: for one draw these are several times as quick as arrays. Row n of
+    a factor has n + 1 numbers; the others are 0.
+    """
+
+    cumulative: list[float]
+    means: list[list[float]]
+    factors: list[list[list[float]]]
 
 
 def gaussian(offsets: Float[np.ndarray, "n d"]) -> Mixture:
@@ -107,16 +111,25 @@ def sampler(one: Mixture) -> Sampler:
     """Return the mixture ready for `sample`."""
     cumulative = np.cumsum(one.weights / one.weights.sum())
     cumulative[-1] = 1.0  # rounding must not leave a gap above the last
-    return Sampler(
-        tuple(cumulative.tolist()), tuple(one.means), tuple(np.linalg.cholesky(one.covariances))
-    )
+    factors = [
+        [row[: number + 1] for number, row in enumerate(factor)]
+        for factor in np.linalg.cholesky(one.covariances).tolist()
+    ]
+    return Sampler(cumulative.tolist(), one.means.tolist(), factors)
 
 
-def sample(generator: np.random.Generator, ready: Sampler) -> Float[np.ndarray, " d"]:
-    """Return one draw. The numbers drawn are as many whatever the mixture is."""
-    numbers = generator.standard_normal(len(ready.means[0]))
+def sample(generator: np.random.Generator, ready: Sampler) -> tuple[float, float, float, float]:
+    """Return one offset. As many random numbers are drawn whatever the mixture is."""
+    n0, n1, n2, n3 = generator.standard_normal(4).tolist()
     component = bisect.bisect_right(ready.cumulative, generator.random())
-    return ready.means[component] + ready.factors[component] @ numbers
+    m0, m1, m2, m3 = ready.means[component]
+    (a,), (b, c), (d, e, f), (g, h, i, j) = ready.factors[component]  # mean + factor @ numbers
+    return (
+        m0 + a * n0,
+        m1 + b * n0 + c * n1,
+        m2 + d * n0 + e * n1 + f * n2,
+        m3 + g * n0 + h * n1 + i * n2 + j * n3,
+    )
 
 
 def _first(

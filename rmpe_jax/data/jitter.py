@@ -4,6 +4,8 @@ The Gaussian is one for all people, that the authors of RMPE measured and publis
 has those fitted to a detector and to poses.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -29,19 +31,28 @@ def jittered(
     numbers = generator.standard_normal(4)
     if amount == 0:
         return box_px
-    return moved(box_px, amount * (MEAN + DEVIATION * numbers), image_height, image_width)
+    offset = (amount * (MEAN + DEVIATION * numbers)).tolist()
+    return moved(box_px, offset, image_height, image_width)
 
 
 def moved(
     box_px: Float[np.ndarray, " 4"],
-    offset: Float[np.ndarray, " 4"],
+    offset: Sequence[float],
     image_height: int,
     image_width: int,
 ) -> Float[np.ndarray, " 4"]:
     """Return the box with its sides moved by `offset` of its width (x) and height (y), inside."""
-    x_min, y_min, x_max, y_max = box_px
-    sides = np.array((x_max - x_min, y_max - y_min) * 2)
-    return inside(box_px + offset * sides, image_height, image_width)
+    x_min, y_min, x_max, y_max = box_px.tolist()
+    width, height = x_max - x_min, y_max - y_min
+    left, top, right, bottom = offset
+    return _cut(
+        x_min + left * width,
+        y_min + top * height,
+        x_max + right * width,
+        y_max + bottom * height,
+        image_height,
+        image_width,
+    )
 
 
 def inside(
@@ -51,7 +62,13 @@ def inside(
 
     A box that has turned inside out becomes the smallest one at its x_min (y_min).
     """
-    x_min, y_min, x_max, y_max = box_px.tolist()
+    return _cut(*box_px.tolist(), image_height, image_width)
+
+
+def _cut(
+    x_min: float, y_min: float, x_max: float, y_max: float, image_height: int, image_width: int
+) -> Float[np.ndarray, " 4"]:
+    """Do what `inside` says. Single numbers: on four, NumPy takes several times as long."""
     least_x, least_y = min(SMALLEST, image_width), min(SMALLEST, image_height)
     x_min = min(max(x_min, 0), image_width - least_x)
     y_min = min(max(y_min, 0), image_height - least_y)

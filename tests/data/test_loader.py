@@ -214,7 +214,7 @@ def test_a_person_is_drawn_by_the_density_of_the_own_atom(source, config, monkey
     whole = loader.proposals.drawn
 
     def noted(generator, box_px, image_height, image_width, ready):
-        used.append((box_px.tolist(), ready.means[0].tolist()))
+        used.append((box_px.tolist(), ready.means[0]))
         return whole(generator, box_px, image_height, image_width, ready)
 
     monkeypatch.setattr(loader.proposals, "drawn", noted)
