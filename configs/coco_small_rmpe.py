@@ -8,9 +8,9 @@ gets the pose network used to such boxes; stage 2 puts the symmetric transformer
 stage 1's network as the frozen parallel SPPE. The same steps without: --stages.1.transformer False
 --workdir runs/coco_small_plain.
 
-22 minutes on 2 cores of an AMD EPYC (beside other work) reached AP 0.286 on the 338 test photographs
-in jittered boxes, and as much without the transformer; mean |theta - theta*| is 0.163, that of the
-identity 0.178.
+22 minutes on 2 cores of an AMD EPYC (beside other work) reached AP 0.286 on the 338 test
+photographs in jittered boxes, and as much without the transformer; mean |theta - theta*| is 0.163,
+that of the identity 0.178.
 """
 
 from rmpe_jax.config import (
