@@ -239,8 +239,7 @@ def suppress(
     own = poses.score[:, None]
     score = _carried(own, own, poses.valid[:, None], owner, options)[:, 0]
     if options.support:
-        others = jnp.where(poses.valid & ~kept, poses.score, 0)
-        score = score + options.support * _group_sum(others, owner)
+        score += options.support * _group_sum(jnp.where(kept, 0, poses.score), owner)
     result = poses._replace(score=jnp.where(kept, score, poses.score), valid=kept)
     return _merge(result, poses.valid, owner, fraction, options) if options.merge else result
 

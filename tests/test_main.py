@@ -138,6 +138,8 @@ def test_fit_nms_leaves_a_file_that_eval_takes(monkeypatch, tmp_path, capsys):
     command(monkeypatch, "train", path, "--train.steps", "1", "--train.batch-size", "2")
     run = tmp_path / "run"
     command(monkeypatch, "eval", str(run), "--split", "train")
+    result = json.loads((run / "eval" / "result.json").read_text())
+    assert result["images"] == small.config(tmp_path).data.synthetic_train
     people = tmp_path / "people.json"
     source = prepare(small.config(tmp_path).data, "train")
     people.write_text(json.dumps(coco.ground_truth(source.annotations(), COCO17)))

@@ -202,7 +202,8 @@ def transformed(request, model) -> PoseModel:
     first = initialise(jax.random.key(1), module, settings)
     variables = started_from(first, model.variables, where="model")
     theta = variables["params"]["localization"]["theta"]["dense"]
-    theta["kernel"] = 0.005 * jax.random.normal(jax.random.key(2), theta["kernel"].shape)
+    knowledge = {"small": 0.005, "pose": 0.04}[request.param]
+    theta["kernel"] = knowledge * jax.random.normal(jax.random.key(2), theta["kernel"].shape)
     return PoseModel(variables, module, config, COCO17, {})
 
 

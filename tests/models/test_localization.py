@@ -117,6 +117,36 @@ def test_a_network_that_reads_poses_begins_at_identity_and_learns_where_people_a
     assert error < 0.1, "of shifts up to 0.5"
 
 
+@pytest.fixture(scope="module")
+def reader():
+    """A network that reads poses, knows something, and heat-maps of three people."""
+    centres = jax.random.uniform(jax.random.key(2), (3, 2), minval=-0.5, maxval=0.5)
+    maps = jax.vmap(lambda joints: heatmaps.encode(joints, 16, 12, 1.0))(joints_about(centres))
+    maps = maps[None] + 1e-6
+    variables = PoseLocalization().init(jax.random.key(0), maps, train=False)
+    kernel = variables["params"]["theta"]["dense"]["kernel"]
+    known = 0.1 * jax.random.normal(jax.random.key(1), kernel.shape)
+    variables["params"]["theta"]["dense"]["kernel"] = known
+    return variables, maps
+
+
+def test_logits_are_read_as_the_shares_that_they_stand_for(reader):
+    variables, maps = reader
+    plain = PoseLocalization().apply(variables, maps, train=False)
+    logits = PoseLocalization(logits=True).apply(variables, jnp.log(maps), train=False)
+    np.testing.assert_allclose(plain, logits, atol=1e-5)
+    assert np.abs(plain[0] - plain[1]).max() > 0.01
+
+
+def test_the_last_stack_is_read(reader):
+    variables, maps = reader
+    both = jnp.concatenate([maps[:, ::-1], maps])
+    found = PoseLocalization().apply(variables, both, train=False)
+    np.testing.assert_allclose(
+        found, PoseLocalization().apply(variables, maps, train=False), atol=1e-6
+    )
+
+
 def test_heat_maps_without_anybody_give_a_theta_all_the_same():
     maps = jnp.zeros((1, 2, 8, 6, 5))
     module = PoseLocalization()
