@@ -67,7 +67,7 @@ class SmallLocalization(nn.Module):
             x = ConvNormRelu(width, 3, 2, dtype=self.dtype, name=f"conv{number}")(x, train=train)
         x = x.reshape(x.shape[0], -1)
         x = nn.Dense(SMALL_HIDDEN, dtype=self.dtype, name="hidden")(x)
-        # Without it the first large steps leave the whole layer below 0, where it stays.
+        # Without batch norm the first large steps leave the whole layer below 0, where it stays.
         x = jax.nn.relu(batch_norm(train, self.dtype, "hidden_bn")(x))
         return Theta(self.form, name="theta")(x)
 
