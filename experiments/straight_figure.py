@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmpe_jax import drawing
-from rmpe_jax.config import AugmentConfig
 from rmpe_jax.data.dataset import prepare
 from rmpe_jax.data.loader import training_batches
+from rmpe_jax.evaluation.centring import only_jittered
 from rmpe_jax.models.rmpe import straighten
 from rmpe_jax.predict import load
 
@@ -32,19 +32,11 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load(arguments.run)
     settings = model.config
-    augment = AugmentConfig(
-        extend=settings.augment.extend,
-        jitter=1.0,
-        scale=0.0,
-        turn_probability=0.0,
-        flip_probability=0.0,
-        gain=0.0,
-    )
     batches = training_batches(
         prepare(settings.data, "validation"),
         model.skeleton,
         settings.data,
-        augment,
+        only_jittered(settings.augment),
         height=settings.model.input_height,
         width=settings.model.input_width,
         batch_size=4 * COLUMNS,

@@ -29,19 +29,11 @@ def theta_errors(model: PoseModel, source: PhotographSource) -> dict[str, float]
     if not isinstance(model.module, RMPE) or not len(source.person_index):
         return {}
     settings = model.config.model
-    plain = AugmentConfig(
-        extend=model.config.augment.extend,
-        jitter=model.config.augment.jitter or JITTER,
-        scale=0.0,
-        turn_probability=0.0,
-        flip_probability=0.0,
-        gain=0.0,
-    )
     batches = training_batches(
         source,
         model.skeleton,
         model.config.data,
-        plain,
+        only_jittered(model.config.augment),
         height=settings.input_height,
         width=settings.input_width,
         batch_size=BATCH,
@@ -58,6 +50,18 @@ def theta_errors(model: PoseModel, source: PhotographSource) -> dict[str, float]
     # The last batch runs into the next round of the people: these are cut off.
     found, identity = np.concatenate(errors, axis=1)[:, :count].mean(axis=1)
     return {"theta_error": float(found), "theta_error_identity": float(identity)}
+
+
+def only_jittered(config: AugmentConfig) -> AugmentConfig:
+    """Return a variation that moves boxes by the published Gaussian and does nothing else."""
+    return AugmentConfig(
+        extend=config.extend,
+        jitter=config.jitter or JITTER,
+        scale=0.0,
+        turn_probability=0.0,
+        flip_probability=0.0,
+        gain=0.0,
+    )
 
 
 @partial(jax.jit, static_argnames="module")
