@@ -26,6 +26,8 @@ class Persons(NamedTuple):
 
     `joints_px` holds (x, y, visibility) with COCO's visibility: 0 not labelled, 1 labelled but
     hidden, 2 visible. A person without a labelled joint is kept: evaluation must know it.
+    `head_size_px` is MPII's unit of distance, 0.6 times the diagonal of the head's rectangle, and
+    NaN where a set has no heads.
     """
 
     joints_px: Float[np.ndarray, "n k 3"]
@@ -33,10 +35,28 @@ class Persons(NamedTuple):
     area: Float[np.ndarray, " n"]
     is_crowd: Bool[np.ndarray, " n"]
     person_id: Int[np.ndarray, " n"]
+    head_size_px: Float[np.ndarray, " n"]
+
+
+class Annotation(NamedTuple):
+    """What is known of one image without its pixels.
+
+    A height and width of 0 are not annotated: they are those of the picture as stored. `facts` is
+    what one data set alone says of its images, as plain values: `crowd_index` (CrowdPose), `groups`
+    (MPII: {"members": rows of persons, "box_px": where a pose of the group has its centre}),
+    `ignore_px` (PoseTrack: polygons in which nothing is judged).
+    """
+
+    image_id: int
+    file_name: str
+    height: int
+    width: int
+    persons: Persons
+    facts: dict[str, Any]
 
 
 class Photograph(NamedTuple):
-    """One image as a reader yields it: the encoded bytes, untouched, and its people."""
+    """One image as a reader yields it: the encoded bytes, untouched, and what is annotated."""
 
     image_id: int
     file_name: str
@@ -44,6 +64,12 @@ class Photograph(NamedTuple):
     height: int
     width: int
     persons: Persons
+    facts: dict[str, Any]
+
+    @property
+    def annotation(self) -> Annotation:
+        """Return all but the picture."""
+        return Annotation(*(getattr(self, field) for field in Annotation._fields))
 
 
 class Batch(NamedTuple):

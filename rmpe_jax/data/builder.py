@@ -5,6 +5,7 @@ TensorFlow is not needed, neither to write nor to read.
 """
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ class Photographs(tfds.core.GeneratorBasedBuilder):
             "area": tensor(shape=(None,), dtype=np.float64, encoding=exact),
             "is_crowd": tensor(shape=(None,), dtype=np.bool_),
             "person_id": tensor(shape=(None,), dtype=np.int64),
+            "head_size_px": tensor(shape=(None,), dtype=np.float64, encoding=exact),
+            "facts": tfds.features.Text(),  # JSON
         }
         # Without shuffling, record i is photograph i of the reader: no scan is needed to know.
         return tfds.core.DatasetInfo(
@@ -57,7 +60,8 @@ class Photographs(tfds.core.GeneratorBasedBuilder):
         for row, photograph in enumerate(self.photographs):
             example = photograph._asdict() | photograph.persons._asdict()
             del example["persons"]
-            yield row, example | {"image": io.BytesIO(example.pop("jpeg"))}
+            image = {"image": io.BytesIO(example.pop("jpeg"))}
+            yield row, example | image | {"facts": json.dumps(photograph.facts)}
 
 
 def write(folder: str, split: str, joints: int, photographs: Iterator[Photograph]) -> None:
@@ -88,4 +92,5 @@ def photograph(record: dict[str, Any]) -> Photograph:
         height=int(record["height"]),
         width=int(record["width"]),
         persons=Persons(**{name: record[name] for name in Persons._fields}),
+        facts=json.loads(record["facts"]),
     )

@@ -8,13 +8,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rmpe_jax.data import images as image_files
 from rmpe_jax.data.images import ImageError
-from rmpe_jax.records import Detections, Persons, Photograph
+from rmpe_jax.records import Annotation, Detections, Persons, Photograph
 from rmpe_jax.skeletons import COCO17, Skeleton
 
 SECTIONS = ("images", "annotations", "categories")
@@ -22,16 +22,6 @@ IMAGE_KEYS = ("id", "file_name", "height", "width")
 PERSON_KEYS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints")
 DETECTION_KEYS = ("category_id", "bbox", "score")
 PERSON_CATEGORY = 1  # COCO's category id of a person
-
-
-class Annotation(NamedTuple):
-    """What is known of one image without its pixels."""
-
-    image_id: int
-    file_name: str
-    height: int
-    width: int
-    persons: Persons
 
 
 def index(annotations: Path, skeleton: Skeleton = COCO17) -> list[Annotation]:
@@ -52,6 +42,7 @@ def index(annotations: Path, skeleton: Skeleton = COCO17) -> list[Annotation]:
             image["height"],
             image["width"],
             _persons(people[image_id], len(skeleton.joints)),
+            {},
         )
         for image_id, image in images.items()
     ]
@@ -86,9 +77,7 @@ def photographs(
             skipped += 1
             on_skip(error)
             continue
-        yield Photograph(
-            entry.image_id, entry.file_name, encoded, entry.height, entry.width, entry.persons
-        )
+        yield Photograph(jpeg=encoded, **entry._asdict())
     if skipped == len(entries):
         raise ValueError(
             f"{images}: none of the {len(entries)} annotated images can be read there; is it the "
@@ -263,4 +252,5 @@ def _persons(records: list[dict], joints: int) -> Persons:
         np.array([record["area"] for record in records], np.float64),
         np.array([record["iscrowd"] for record in records], bool),
         np.array([record["id"] for record in records], np.int64),
+        np.full(len(records), np.nan),
     )

@@ -23,13 +23,12 @@ from rich.progress import track
 
 from rmpe_jax.config import DataConfig
 from rmpe_jax.data import coco, synthetic
-from rmpe_jax.data.coco import Annotation
 from rmpe_jax.data.images import ImageError
-from rmpe_jax.records import Persons, Photograph
+from rmpe_jax.records import Annotation, Persons, Photograph
 from rmpe_jax.skeletons import COCO17
 
 Split = Literal["train", "validation"]
-LAYOUT = 1  # raise it when the prepared files change
+LAYOUT = 2  # raise it when the prepared files change
 SUMMARY, INDEX = "summary.json", "index.npz"
 SPLIT_SEEDS = {"train": 0, "validation": 1}  # synthetic: seed of a split is 2 * config.seed + this
 
@@ -78,13 +77,14 @@ class PhotographSource:
             )
         ]
         return [
-            Annotation(int(image_id), str(name), int(height), int(width), people)
-            for image_id, name, height, width, people in zip(
+            Annotation(int(image_id), str(name), int(height), int(width), people, json.loads(facts))
+            for image_id, name, height, width, people, facts in zip(
                 index["image_id"],
                 index["file_name"],
                 index["height"],
                 index["width"],
                 persons,
+                index["facts"],
                 strict=True,
             )
         ]
@@ -191,7 +191,7 @@ def _write(config: DataConfig, split: Split, folder: Path, fingerprint: str) -> 
         for photograph in track(
             photographs, label, total, console=console, disable=not console.is_terminal
         ):
-            rows.append(Annotation(*(getattr(photograph, field) for field in Annotation._fields)))
+            rows.append(photograph.annotation)
             yield photograph
 
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download there is not
@@ -225,8 +225,9 @@ def _index_arrays(rows: list[Annotation]) -> dict[str, np.ndarray]:
     arrays = {
         field: np.array([getattr(row, field) for row in rows])
         for field in Annotation._fields
-        if field != "persons"
+        if field not in ("persons", "facts")
     }
+    arrays["facts"] = np.array([json.dumps(row.facts) for row in rows])
     for field in Persons._fields:
         arrays[field] = np.concatenate([getattr(row.persons, field) for row in rows])
     return arrays | {"first_person": np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])}

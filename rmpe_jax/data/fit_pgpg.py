@@ -19,6 +19,7 @@ from rich.console import Console
 from rmpe_jax.data import atoms, coco, pairs, pgpg, pgpg_figures
 from rmpe_jax.data.fit_densities import FOLDS, Matched, bic, fit_densities, held_out
 from rmpe_jax.data.pgpg import Pgpg
+from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import COCO17, Skeleton
 
 
@@ -200,15 +201,13 @@ def _check_given(
         )
 
 
-def _labelled(entry: coco.Annotation) -> Float[np.ndarray, "n k 3"]:
+def _labelled(entry: Annotation) -> Float[np.ndarray, "n k 3"]:
     """Return the poses of people with a labelled joint who are no crowd."""
     people = entry.persons
     return people.joints_px[(people.joints_px[:, :, 2] > 0).any(axis=1) & ~people.is_crowd]
 
 
-def _matched(
-    photographs: Sequence[coco.Annotation], detections: Path, settings: FitSettings
-) -> Matched:
+def _matched(photographs: Sequence[Annotation], detections: Path, settings: FitSettings) -> Matched:
     some = pairs.of_file(detections, photographs, least_score=settings.least_score)
     if len(some.image) < settings.least_pairs:
         raise ValueError(

@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rmpe_jax.data import coco
-from rmpe_jax.data.coco import Annotation
 from rmpe_jax.geometry import boxes
-from rmpe_jax.records import Detections
+from rmpe_jax.records import Annotation, Detections
 
 LEAST_IOU = 0.5  # above it a box is of a person; Fang et al., section 3.3 leave it open
 

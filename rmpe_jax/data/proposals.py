@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 
 from rmpe_jax.config import AugmentConfig
 from rmpe_jax.data import densities, pairs, pgpg
-from rmpe_jax.data.coco import Annotation
 from rmpe_jax.data.densities import Sampler
 from rmpe_jax.data.jitter import inside, jittered, moved
+from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import Skeleton
 
 # (generator, box_px, image_height, image_width) -> box_px

@@ -9,8 +9,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from rmpe_jax.data.coco import Annotation
 from rmpe_jax.geometry import boxes
+from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import Skeleton
 
 NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")

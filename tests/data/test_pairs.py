@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from rmpe_jax.data import pairs
-from rmpe_jax.data.coco import Annotation
-from rmpe_jax.records import Detections, Persons
+from rmpe_jax.records import Annotation, Detections, Persons
 
 BOXES = np.array([(0, 0, 10, 20), (30, 0, 50, 20), (60, 60, 80, 100)], float)
 
@@ -13,8 +12,10 @@ def photograph(image_id=1, boxes_px=BOXES, crowd=(), unlabelled=()):
     joints_px = np.full((count, 17, 3), 2.0)
     joints_px[list(unlabelled), :, 2] = 0
     is_crowd = np.isin(np.arange(count), crowd)
-    persons = Persons(joints_px, boxes_px, np.ones(count), is_crowd, np.arange(count))
-    return Annotation(image_id, f"{image_id}.jpg", 200, 200, persons)
+    persons = Persons(
+        joints_px, boxes_px, np.ones(count), is_crowd, np.arange(count), np.full(count, np.nan)
+    )
+    return Annotation(image_id, f"{image_id}.jpg", 200, 200, persons, {})
 
 
 def detections(boxes_px, score=None):

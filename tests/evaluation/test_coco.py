@@ -3,9 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from rmpe_jax.data.coco import Annotation
 from rmpe_jax.evaluation import coco
-from rmpe_jax.records import Persons
+from rmpe_jax.records import Annotation, Persons
 from rmpe_jax.skeletons import COCO17
 
 
@@ -21,8 +20,9 @@ def photograph(image_id: int, people: int, seed: int = 0) -> Annotation:
         area=np.prod(high - low, axis=1) * 0.5,
         is_crowd=np.zeros(people, bool),
         person_id=np.arange(people) + 100 * image_id + 1,
+        head_size_px=np.full(people, np.nan),
     )
-    return Annotation(image_id, f"{image_id}.jpg", 200, 200, persons)
+    return Annotation(image_id, f"{image_id}.jpg", 200, 200, persons, {})
 
 
 def perfect_records(photographs: list[Annotation]) -> list[dict]:

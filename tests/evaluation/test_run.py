@@ -67,8 +67,9 @@ def test_people_without_labels_and_crowds_get_no_box():
         area=np.ones(3),
         is_crowd=np.asarray([False, False, True]),
         person_id=np.arange(3) + 1,
+        head_size_px=np.full(3, np.nan),
     )
-    photograph = Photograph(1, "1.jpg", b"", 9, 9, persons)
+    photograph = Photograph(1, "1.jpg", b"", 9, 9, persons, {})
     np.testing.assert_array_equal(
         run.proposed(photograph, None, EvaluationConfig()).boxes_px, [[0, 1, 2, 3]]
     )
