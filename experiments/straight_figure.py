@@ -34,7 +34,6 @@ def main() -> None:
     settings = model.config
     batches = training_batches(
         prepare(settings.data, "validation"),
-        model.skeleton,
         settings.data,
         only_jittered(settings.augment),
         height=settings.model.input_height,

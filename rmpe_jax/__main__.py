@@ -1,9 +1,8 @@
-"""The command line: `rmpe train | eval | predict | fit-pgpg | fit-nms | doctor`. Parsing only.
+"""The command line: `rmpe prepare | train | eval | score | predict | ...`. Parsing only.
 
 Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 """
 
-import json
 import logging
 import os
 import platform
@@ -46,11 +45,64 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Eval:
-    """Evaluate a trained network: COCO average precision on its validation photographs."""
+class Prepare:
+    """Pack a data set for training, and show what is in it: `rmpe prepare crowdpose DIR`."""
 
-    checkpoint: tyro.conf.Positional[str]
+    name: tyro.conf.Positional[configs.Source]
+    """The data set; coco: any annotations in COCO's format."""
+    root: tyro.conf.Positional[str]
+    """Its folder."""
+    split: Literal["train", "validation", "both"] = "both"
+    """Which part."""
+    annotations: str = ""
+    """File (PoseTrack: folder) below the folder, for a single split (default: as published)."""
+    images: str = ""
+    """Folder of its images (default: as published)."""
+    skeleton: str = ""
+    """The joints to take: a name (COCO17, ...) or a JSON file (default: those of the set)."""
+    missing: Literal["skip", "error"] = "skip"
+    """Images that cannot be read."""
+    out: str = configs.DataConfig.prepared
+    """Where to write; `--data.prepared` of a run."""
+    beam_runner: str | None = None
+    """Name of an Apache Beam runner that writes the shards in parallel, for large sets."""
+
+    def run(self) -> None:
+        """Write, check, print."""
+        from rmpe_jax.data import dataset, listing, summary
+
+        if self.split == "both" and (self.annotations or self.images):
+            raise ValueError("--annotations and --images are of one split: type --split as well")
+        config = configs.DataConfig(
+            source=self.name,
+            root=self.root,
+            train_annotations=self.annotations,
+            train_images=self.images,
+            validation_annotations=self.annotations,
+            validation_images=self.images,
+            skeleton=self.skeleton,
+            missing=self.missing,
+            prepared=self.out,
+        )
+        for split in listing.published(config) if self.split == "both" else (self.split,):
+            source = dataset.prepare(config, split, beam_runner=self.beam_runner)
+            damaged = dataset.verify(source)
+            if damaged:
+                raise ValueError(
+                    f"{damaged[0]}; remove {source.folder} and type the same command again"
+                )
+            summary.write_contact_sheet(source)
+            print(f"{summary.table(source)}\npicture: {source.folder / dataset.CONTACT_SHEET}\n")
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Evaluate a trained network on its validation photographs, or compare two results."""
+
+    checkpoint: tyro.conf.Positional[str | None] = None
     """Work directory of a run."""
+    compare: tuple[str, str] | None = None
+    """Two folders with results (of --out): prints how B differs from A, with intervals."""
     boxes: str | None = None
     """COCO-format detections to use as boxes (default: the annotated boxes)."""
     box_threshold: float = 0.0
@@ -75,8 +127,16 @@ class Eval:
 
     def run(self) -> None:
         """Print the table, write the result."""
+        if self.compare is not None:
+            from rmpe_jax.evaluation import compare
+
+            print(compare.table(compare.compare(*map(Path, self.compare))))
+            return
+        if self.checkpoint is None:
+            raise ValueError("give the work directory of a run, or --compare FOLDER_A FOLDER_B")
         from rmpe_jax.data.dataset import prepare
-        from rmpe_jax.evaluation.run import evaluate, table
+        from rmpe_jax.evaluation.report import table, write
+        from rmpe_jax.evaluation.run import evaluate
         from rmpe_jax.predict import load
 
         model = load(self.checkpoint)
@@ -96,13 +156,61 @@ class Eval:
             data = replace(data, root=self.data_root)
         config = configs.checked(replace(model.config, evaluation=settings, data=data))
         model = replace(model, config=config)
-        result, records = evaluate(model, prepare(data, self.split))
-        out = Path(self.out or Path(self.checkpoint) / "eval")
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "result.json").write_text(json.dumps(result, indent=2))
-        (out / "records.json").write_text(json.dumps(records))
-        print(table(result))
-        print(f"written: {out / 'result.json'}, {out / 'records.json'}")
+        source = prepare(data, self.split).with_joints(model.skeleton)
+        evaluated = evaluate(model, source)
+        written = write(Path(self.out or Path(self.checkpoint) / "eval"), evaluated, source)
+        print(table(evaluated.result))
+        print(f"written: {', '.join(map(str, written))}")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Score poses that any program found: COCO results on a data set, by all of its metrics."""
+
+    poses: tyro.conf.Positional[Path]
+    """COCO results: a list of {image_id, keypoints [x, y, score, ...], score}."""
+    name: tyro.conf.Positional[configs.Source]
+    """The data set."""
+    root: tyro.conf.Positional[str]
+    """Its folder."""
+    split: Literal["validation", "train"] = "validation"
+    """Which photographs."""
+    annotations: str = ""
+    """Below the folder (default: as published)."""
+    images: str = ""
+    """Below the folder (default: as published)."""
+    skeleton: str = ""
+    """The joints of the poses, if not those of the set: a name or a JSON file."""
+    unknown: Literal["error", "skip"] = "error"
+    """Poses of images that are not in the set."""
+    out: Path = Path("scores")
+    """Folder for the result."""
+
+    def run(self) -> None:
+        """Print the table, write the result."""
+        from rmpe_jax.data.dataset import prepare
+        from rmpe_jax.data.json_files import load
+        from rmpe_jax.evaluation.report import table, write
+        from rmpe_jax.evaluation.run import score_records
+
+        config = configs.DataConfig(
+            source=self.name,
+            root=self.root,
+            train_annotations=self.annotations,
+            train_images=self.images,
+            validation_annotations=self.annotations,
+            validation_images=self.images,
+            skeleton=self.skeleton,
+        )
+        records = load(self.poses)
+        if not isinstance(records, list):
+            raise ValueError(f"{self.poses}: COCO results are a list, this is no list")
+        source = prepare(config, self.split)
+        skip = (lambda told: print(f"skipped: {told}")) if self.unknown == "skip" else None
+        evaluated = score_records(source, records, on_skip=skip)
+        written = write(self.out, evaluated, source)
+        print(table(evaluated.result))
+        print(f"written: {', '.join(map(str, written))}")
 
 
 @dataclass(frozen=True)
@@ -232,8 +340,10 @@ class Doctor:
 
 
 Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
+    Annotated[Prepare, tyro.conf.subcommand("prepare")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
     | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]

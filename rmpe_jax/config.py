@@ -18,6 +18,8 @@ Settings = TypeVar("Settings")
 # The least value of settings for which less would fail late or mean nothing.
 LOWEST = {
     "data.threads": 1,
+    "data.weight": 0.0,
+    "data.also.weight": 0.0,
     "train.steps": 1,
     "stages.steps": 1,
     "stages.learning_rate": 0.0,
@@ -50,18 +52,60 @@ def example_data() -> Path:
     return Path(os.environ.get("RMPE_DATA", "../shared/data"))
 
 
+Source = Literal[
+    "synthetic",
+    "coco",
+    "coco2014",
+    "coco_wholebody",
+    "crowdpose",
+    "ochuman",
+    "halpe26",
+    "halpe136",
+    "posetrack18",
+    "mpii",
+    "lsp",
+    "lspet",
+]
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """A further data set to train on, beside that of `DataConfig`."""
+
+    source: Source
+    root: str = ""
+    """Its folder."""
+    train_annotations: str = ""
+    """Below `root`; "": as the set is published."""
+    train_images: str = ""
+    weight: float = 1.0
+    """Share of the training samples, beside `data.weight` and those of the others."""
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the people come from."""
 
-    source: Literal["synthetic", "coco"] = "synthetic"
-    """synthetic: drawn figures, no files needed. coco: COCO keypoints below `root`."""
+    source: Source = "synthetic"
+    """synthetic: drawn figures, no files needed. coco: any annotations in COCO's format. Others: a
+    data set by name, as published; `rmpe prepare NAME ROOT` says what belongs into its folder."""
     root: str = ""
-    """coco: folder with annotations/ and images/."""
-    train_annotations: str = "annotations/person_keypoints_train2017.json"
-    train_images: str = "train2017"
-    validation_annotations: str = "annotations/person_keypoints_val2017.json"
-    validation_images: str = "val2017"
+    """Folder of the data set."""
+    train_annotations: str = ""
+    """File (PoseTrack: or folder) below `root`; "": as the set is published."""
+    train_images: str = ""
+    """Folder below `root` or `root`/images."""
+    validation_annotations: str = ""
+    validation_images: str = ""
+    skeleton: str = ""
+    """The joints to learn: a name (COCO17, MPII16, ...) or a JSON file; "": those of the set. The
+    joints of a set with others are taken by name; what it lacks is not labelled."""
+    missing: Literal["skip", "error"] = "skip"
+    """Images that cannot be read: skip (they are listed and counted), or error."""
+    weight: float = 1.0
+    """Share of the training samples that come from this set, beside the weights in `also`."""
+    also: tuple[SetConfig, ...] = ()
+    """Further sets to train on; evaluation stays on this one."""
     prepared: str = "~/.cache/rmpe_jax/prepared"
     """Where records are written once; made anew when the source changes."""
     synthetic_train: int = 1000

@@ -156,6 +156,13 @@ def contact_sheet(
     return sheet
 
 
+def resized(image: Image, share: float) -> Image:
+    """Return the image with its sides multiplied by `share`, averaged where it shrinks."""
+    height, width = (max(1, round(share * side)) for side in image.shape[:2])
+    way = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=way)
+
+
 def _limb(skeleton: Skeleton, limb: tuple[int, int], own: Colour) -> Colour:
     """Return a limb's colour: its side's, tinted with the person's."""
     names = [skeleton.joints[joint] for joint in limb]

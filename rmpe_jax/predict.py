@@ -19,6 +19,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
+from rmpe_jax import skeletons
 from rmpe_jax.checkpoint import load_model
 from rmpe_jax.config import Config, EvaluationConfig, from_dict
 from rmpe_jax.data.augment import crop_theta
@@ -159,20 +160,22 @@ def load(path: str | Path) -> PoseModel:
 
     Of a run in stages it is that of the last stage that has a checkpoint.
     """
-    joints = len(COCO17.joints)
 
-    def module_of(config: Config) -> nn.Module:
-        return build(config.model, joints, logits=config.train.loss == "cross_entropy")
+    def parts(meta: dict[str, Any]) -> tuple[Config, Skeleton, nn.Module]:
+        config = from_dict(Config, meta["config"])
+        skeleton = skeletons.from_dict(meta["skeleton"]) if "skeleton" in meta else COCO17
+        logits = config.train.loss == "cross_entropy"
+        return config, skeleton, build(config.model, len(skeleton.joints), logits=logits)
 
     def template_of(meta: dict[str, Any]) -> Variables:
-        config = from_dict(Config, meta["config"])
-        return shapes(module_of(config), config.model)
+        config, _, module = parts(meta)
+        return shapes(module, config.model)
 
     variables, meta, damages = load_model(_last_stage(Path(path)), template_of)
     for damage in damages:
         warnings.warn(f"{damage}; an earlier step is used", stacklevel=2)
-    config = from_dict(Config, meta["config"])
-    return PoseModel(variables, module_of(config), config, COCO17, meta)
+    config, skeleton, module = parts(meta)
+    return PoseModel(variables, module, config, skeleton, meta)
 
 
 def _last_stage(folder: Path) -> Path:

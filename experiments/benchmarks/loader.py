@@ -17,7 +17,6 @@ import common
 from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import loader
 from rmpe_jax.data.dataset import PhotographSource, prepare
-from rmpe_jax.skeletons import COCO17
 
 BATCH = 32
 SIZES = {"256x192": (256, 192), "128x96": (128, 96)}
@@ -29,7 +28,6 @@ def speed(source: PhotographSource, data: DataConfig, size: str, kept: int, batc
     height, width = SIZES[size]
     given = loader.training_batches(
         source,
-        COCO17,
         data,
         AugmentConfig(),
         height=height,

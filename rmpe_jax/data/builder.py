@@ -1,35 +1,79 @@
-"""The TFDS data set of photographs and their people; import it only where it is used (0.6 s).
+"""The TFDS data sets of photographs and their people; import it only where it is used (0.6 s).
 
 One record is one photograph: its bytes unchanged and the persons as arrays, pixels as annotated.
-TensorFlow is not needed, neither to write nor to read.
+TensorFlow is not needed, neither to write nor to read. Apart from `rmpe prepare` a set can be
+written as any other of TFDS:
+
+    import tensorflow_datasets as tfds
+    from rmpe_jax.data.builder import Photographs
+    Photographs(config="crowdpose", data_dir=OUT).download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=ROOT), file_format="array_record")
 """
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from rmpe_jax.config import DataConfig
+from rmpe_jax.data import listing, releases, shards
+from rmpe_jax.data.listing import Split
 from rmpe_jax.records import Persons, Photograph
 
 FORMAT = "array_record"  # random access without TensorFlow
+VERSION = "1.0.0"
 
 
-class Photographs(tfds.core.GeneratorBasedBuilder):
+class Writer(tfds.core.ExampleWriter):
+    """Writes shards into a folder of their own first, where an interrupted run finds them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the shards in `folder`."""
+        super().__init__(tfds.core.FileFormat.ARRAY_RECORD)
+        self.folder = folder
+
+    def write(self, path: Any, examples: Any) -> None:
+        """Put the shard at `path`: the one that is kept, or one of the examples."""
+        number = int(Path(path).name.split("array_record-")[1].split("-")[0])
+        if not shards.is_kept(self.folder, number):
+            partial = shards.partial(self.folder, number)
+            super().write(partial, examples)
+            shards.keep(self.folder, number)
+        shards.place(self.folder, number, Path(path))
+
+
+class Photographs(tfds.core.ShardBasedBuilder):
     """Photographs with their people, in the order in which the reader yields them."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version(VERSION)
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name=name, description=release.obtain)
+        for name, release in releases.RELEASES.items()
+    ]
     code_path = None  # nothing is downloaded; looking beside the code for checksums fails in 4.9.10
 
     def __init__(
-        self, *, split: str, joints: int, photographs: Iterator[Photograph], **settings: Any
+        self,
+        *,
+        data: DataConfig | None = None,
+        split: Split | None = None,
+        kept: Path | None = None,
+        on_photograph: Callable[[], None] | None = None,
+        **settings: Any,
     ) -> None:
-        """Make a builder that writes `photographs`, of people with that many joints, as `split`."""
-        self.split, self.joints, self.photographs = split, joints, photographs
+        """Make a builder of the set named by `config`, or of `data` and one split of it.
+
+        `kept` is a folder of finished shards; `on_photograph` is called for each photograph.
+        """
+        self.data, self.split, self.kept, self.on_photograph = data, split, kept, on_photograph
         super().__init__(**settings)
+        if self.builder_config is not None:
+            instructions = releases.RELEASES[self.builder_config.name].obtain
+            self.MANUAL_DOWNLOAD_INSTRUCTIONS = instructions
 
     def _info(self) -> tfds.core.DatasetInfo:
         tensor = tfds.features.Tensor
@@ -40,7 +84,7 @@ class Photographs(tfds.core.GeneratorBasedBuilder):
             "file_name": tfds.features.Text(),
             "height": np.int64,
             "width": np.int64,
-            "joints_px": tensor(shape=(None, self.joints, 3), dtype=np.float64, encoding=exact),
+            "joints_px": tensor(shape=(None, None, 3), dtype=np.float64, encoding=exact),
             "boxes_px": tensor(shape=(None, 4), dtype=np.float64, encoding=exact),
             "area": tensor(shape=(None,), dtype=np.float64, encoding=exact),
             "is_crowd": tensor(shape=(None,), dtype=np.bool_),
@@ -53,31 +97,78 @@ class Photographs(tfds.core.GeneratorBasedBuilder):
             builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        return {self.split: self._generate_examples()}
+    def _shard_iterators_per_split(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, list[Callable[[], Iterator[tuple[int, Any]]]]]:
+        if self.data is not None:
+            data, splits = self.data, [self.split]
+        else:
+            name: Any = self.builder_config.name
+            data = DataConfig(source=name, root=str(dl_manager.manual_dir))
+            splits = list(releases.RELEASES[name].places)
+        made = {}
+        for split in splits:
+            listed = listing.of_split(data, split)
+            made[split] = [
+                _Examples(shard) for shard in shards.of_listing(listed, self.kept, self.on_photograph)
+            ]
+        return made
 
-    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        for row, photograph in enumerate(self.photographs):
+    def _example_writer(self) -> tfds.core.ExampleWriter:
+        return super()._example_writer() if self.kept is None else Writer(self.kept)
+
+
+class _Examples:
+    """The examples of one shard; a class, because Beam sends it to other processes."""
+
+    def __init__(self, shard: shards.Shard) -> None:
+        self.shard = shard
+
+    def __call__(self) -> Iterator[tuple[int, Any]]:
+        """Yield (key, example); of a shard that is kept, nothing in place of each example."""
+        if self.shard.is_kept:
+            yield from ((key, None) for key in range(self.shard.count_kept()))
+            return
+        for key, photograph in enumerate(self.shard.photographs()):
             example = photograph._asdict() | photograph.persons._asdict()
             del example["persons"]
             image = {"image": io.BytesIO(example.pop("jpeg"))}
-            yield row, example | image | {"facts": json.dumps(photograph.facts)}
+            yield key, example | image | {"facts": json.dumps(photograph.facts)}
 
 
-def write(folder: str, split: str, joints: int, photographs: Iterator[Photograph]) -> None:
-    """Write one split below `folder`."""
+def write(
+    folder: Path,
+    data: DataConfig,
+    split: Split,
+    kept: Path,
+    *,
+    on_photograph: Callable[[], None] | None = None,
+    beam_runner: str | None = None,
+) -> None:
+    """Write one split below `folder`; finished shards wait in `kept` until all are.
+
+    `beam_runner` is the name of an Apache Beam runner that writes the shards in parallel.
+    """
     builder = Photographs(
-        split=split, joints=joints, photographs=photographs, data_dir=folder, file_format=FORMAT
+        data=data,
+        split=split,
+        kept=kept,
+        on_photograph=None if beam_runner else on_photograph,
+        data_dir=str(folder),
+        file_format=FORMAT,
     )
     tfds.disable_progress_bar()  # the caller shows one
     builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(try_download_gcs=False), file_format=FORMAT
+        download_config=tfds.download.DownloadConfig(
+            try_download_gcs=False, beam_runner=beam_runner
+        ),
+        file_format=FORMAT,
     )
 
 
-def open_split(folder: str, split: str) -> Any:
+def open_split(folder: Path, split: Split) -> Any:
     """Return the records of a written split: a sequence of dictionaries, images still encoded."""
-    path = Path(folder) / Photographs.name / str(Photographs.VERSION)
+    (path,) = folder.glob(f"{Photographs.name}/*{VERSION}")
     builder: Any = tfds.builder_from_directory(path)
     encoded = {"image": tfds.decode.SkipDecoding()}
     return builder.as_data_source(split, decoders=encoded)

@@ -1,55 +1,62 @@
 """Photographs prepared once on disk, and opened for random access from then on.
 
-What is prepared lies in a folder named by a fingerprint of where it came from, so a changed
-source is prepared anew and an unchanged one never twice. Pixels are as annotated.
+What is prepared lies in a folder named after where it came from, so a changed source is prepared
+anew and an unchanged one never twice. A preparation that was killed goes on after its last
+finished shard. Pixels are as annotated.
 """
 
 import contextlib
 import hashlib
 import io
 import json
-import os
 import shutil
-import socket
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rmpe_jax import skeletons
 from rmpe_jax.config import DataConfig
-from rmpe_jax.data import coco, synthetic
-from rmpe_jax.data.images import ImageError
-from rmpe_jax.records import Annotation, Persons, Photograph
-from rmpe_jax.skeletons import COCO17
+from rmpe_jax.data import categories, index, listing, shards
+from rmpe_jax.data.listing import Split
+from rmpe_jax.data.mixture import Mixture
+from rmpe_jax.records import Annotation, Photograph
+from rmpe_jax.skeletons import Skeleton
 
-Split = Literal["train", "validation"]
-LAYOUT = 2  # raise it when the prepared files change
-SUMMARY, INDEX = "summary.json", "index.npz"
-SPLIT_SEEDS = {"train": 0, "validation": 1}  # synthetic: seed of a split is 2 * config.seed + this
+LAYOUT = 3  # raise it when the prepared files change
+SUMMARY, INDEX, CONTACT_SHEET = "summary.json", "index.npz", "contact_sheet.png"
 
 
 class PhotographSource:
     """Prepared photographs: a sequence of `Photograph`, and their annotations without pixels.
 
-    `person_index` has a row (photograph, person) for every person to train on: no crowd, at
-    least one labelled joint, a box with an area. `skipped` counts images that could not be read.
+    `fingerprint` is a hash of all pictures and annotations, and `person_index` has a row
+    (photograph, person) for every person to train on: no crowd, at least one labelled joint, a box
+    with an area. `skipped` counts images that could not be read. `skeleton` names the joints.
     """
 
-    def __init__(self, folder: Path, records: Sequence[Any]) -> None:
-        """Open what `prepare` has written to `folder`."""
-        summary = json.loads((folder / SUMMARY).read_text())
+    def __init__(
+        self, folder: Path, records: Sequence[Any], skeleton: Skeleton | None = None
+    ) -> None:
+        """Open what `prepare` has written to `folder`, with the joints of `skeleton` if given."""
+        self.summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
         self.folder = folder
-        self.fingerprint: str = summary["fingerprint"]
-        self.skipped: int = summary["skipped"]
+        self.fingerprint: str = self.summary["fingerprint"]
+        self.data_set: str = self.summary["set"]
+        self.split: str = self.summary["split"]
+        self.skipped = len(self.summary["skipped"])
+        own = skeletons.from_dict(self.summary["skeleton"])
+        self.skeleton = skeleton or own
+        self._order = skeletons.mapping(own, self.skeleton)
         self._records = records
         with np.load(folder / INDEX) as arrays:
             self._index = dict(arrays)
-        self.person_index = _trainable(self._index)
+        self._index["joints_px"] = self._mapped(self._index["joints_px"])
+        self.person_index = index.trainable(self._index)
 
     def __len__(self) -> int:
         """Return the number of photographs."""
@@ -60,7 +67,9 @@ class PhotographSource:
         # TFDS is imported where it is needed, here and below: it takes 0.6 s.
         from rmpe_jax.data import builder
 
-        return builder.photograph(self._records[row])
+        photograph = builder.photograph(self._records[row])
+        joints_px = self._mapped(photograph.persons.joints_px)
+        return photograph._replace(persons=photograph.persons._replace(joints_px=joints_px))
 
     def __iter__(self) -> Iterator[Photograph]:
         """Yield the photographs in order."""
@@ -68,200 +77,163 @@ class PhotographSource:
 
     def annotations(self) -> list[Annotation]:
         """Return image ids, sizes and persons of all photographs, in order, reading no image."""
-        index = self._index
-        ends = index["first_person"][1:]
-        persons = [
-            Persons(*parts)
-            for parts in zip(
-                *(np.split(index[field], ends[:-1]) for field in Persons._fields), strict=True
-            )
-        ]
-        return [
-            Annotation(int(image_id), str(name), int(height), int(width), people, json.loads(facts))
-            for image_id, name, height, width, people, facts in zip(
-                index["image_id"],
-                index["file_name"],
-                index["height"],
-                index["width"],
-                persons,
-                index["facts"],
-                strict=True,
-            )
-        ]
+        return index.annotations(self._index)
+
+    def with_joints(self, skeleton: Skeleton) -> "PhotographSource":
+        """Return the same photographs with the joints of another skeleton, found by name."""
+        return PhotographSource(self.folder, self._records, skeleton)
+
+    def _mapped(self, joints_px: np.ndarray) -> np.ndarray:
+        """Return the joints in the order of `skeleton`; those that the set lacks are unlabelled."""
+        if self._order == tuple(range(joints_px.shape[1])):
+            return joints_px
+        order = np.array(self._order)
+        return np.where((order >= 0)[:, None], joints_px[:, order], 0.0)
 
 
-def prepare(config: DataConfig, split: Split) -> PhotographSource:
+def prepare(
+    config: DataConfig, split: Split, *, beam_runner: str | None = None
+) -> PhotographSource:
     """Return the photographs of a split, writing them below `config.prepared` the first time.
 
-    A folder appears only when it is complete, so an interrupted preparation is done again, and
-    of two processes that prepare the same one at once the second to finish uses the first's.
+    A folder appears only when it is complete. Of two processes that prepare the same one at once
+    the second waits for the first. `beam_runner` names an Apache Beam runner for large sets.
     """
-    if config.source == "synthetic":
-        description = _synthetic_description(config, split)
-    else:
-        description = _coco_description(config, split)
-    text = json.dumps({"layout": LAYOUT, **description}, sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    about = {"layout": LAYOUT, **listing.description(config, split)}
+    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     prepared = Path(config.prepared).expanduser()
-    folder = prepared / f"{config.source}-{split}-{fingerprint[:16]}"
+    folder = prepared / f"{config.source}-{split}-{name}"
     if not folder.is_dir():
         prepared.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(prepared, folder.name)
-        partial = tempfile.mkdtemp(prefix=f".{folder.name}.{_process()}.", dir=prepared)
-        try:
-            _write(config, split, Path(partial), fingerprint)
-            _move_into_place(Path(partial), folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with _alone(prepared / f".{folder.name}.lock"):
+            if not folder.is_dir():
+                _write(config, split, folder, beam_runner)
     from rmpe_jax.data import builder
 
-    return PhotographSource(folder, builder.open_split(str(folder), split))
-
-
-def _synthetic_description(config: DataConfig, split: Split) -> dict[str, Any]:
-    count = config.synthetic_train if split == "train" else config.synthetic_validation
-    if count < 1 or config.synthetic_height < 32 or config.synthetic_width < 32:
+    source = PhotographSource(folder, builder.open_split(folder, split), target(config))
+    if source.skipped and config.missing == "error":
         raise ValueError(
-            f"synthetic {split}: {count} images of {config.synthetic_width} x "
-            f"{config.synthetic_height} came; at least 1 image of 32 x 32 is allowed"
+            f"{source.skipped} images of {config.source} {split} could not be read, the first: "
+            f"{source.summary['skipped'][0]}; mend them, or type --data.missing skip"
         )
-    # People that are drawn otherwise are other data, under the same settings too.
-    drawing = sorted(Path(synthetic.__file__).parent.glob("synthetic*.py"))
-    return {
-        "source": "synthetic",
-        "drawn_by": hashlib.sha256(b"".join(path.read_bytes() for path in drawing)).hexdigest(),
-        "seed": 2 * config.seed + SPLIT_SEEDS[split],
-        "count": count,
-        "size": [config.synthetic_height, config.synthetic_width],
-    }
+    return source
 
 
-def _coco_description(config: DataConfig, split: Split) -> dict[str, Any]:
-    annotations, images = coco_paths(config, split)
-    with os.scandir(images) as entries:
-        sizes = sorted((entry.name, entry.stat().st_size) for entry in entries)
-    return {
-        "source": "coco",
-        "annotations": hashlib.sha256(annotations.read_bytes()).hexdigest(),
-        "images": hashlib.sha256(json.dumps(sizes).encode()).hexdigest(),
-    }
+def prepare_mixture(config: DataConfig) -> Mixture:
+    """Return the training photographs of the set and of those in `config.also`, with weights.
+
+    All have the joints of `config.skeleton`, or of the first set.
+    """
+    first = prepare(config, "train")
+    sources, weights = [first], [config.weight]
+    for further in config.also:
+        alone = replace(
+            config,
+            source=further.source,
+            root=further.root,
+            train_annotations=further.train_annotations,
+            train_images=further.train_images,
+            also=(),
+        )
+        sources.append(prepare(alone, "train").with_joints(first.skeleton))
+        weights.append(further.weight)
+    return Mixture(tuple(sources), tuple(weights))
 
 
-def coco_paths(config: DataConfig, split: Split) -> tuple[Path, Path]:
-    """Return the annotation file and the image folder of a split, or say what is missing."""
-    train = split == "train"
-    root = Path(config.root).expanduser()
-    annotations = root / (config.train_annotations if train else config.validation_annotations)
-    name = config.train_images if train else config.validation_images
-    folders = [root / name, root / "images" / name]
-    images = next((folder for folder in folders if folder.is_dir()), None)
-    if config.root and annotations.is_file() and images is not None:
-        return annotations, images
-    if not config.root:
-        came = "no folder was given"
-    elif not root.is_dir():
-        came = f"{config.root} is no folder"
-    else:
-        there = ", ".join(sorted(path.name for path in root.iterdir())[:10]) or "nothing"
-        missing = annotations if not annotations.is_file() else f"{folders[0]} or {folders[1]}"
-        came = f"{config.root} holds {there}, but there is no {missing}"
-    raise ValueError(
-        f"COCO data: {came}. Expected below it: {annotations.relative_to(root)} and the images in "
-        f"{name}/ or images/{name}/. Type --data.root DIR (other names: --data.{split}-annotations "
-        f"FILE --data.{split}-images FOLDER), or --data.source synthetic for drawn people"
-    )
+def target(config: DataConfig) -> Skeleton | None:
+    """Return the joints that are wanted: a known skeleton, that of a file, or None: the set's."""
+    if not config.skeleton:
+        return None
+    if config.skeleton in categories.KNOWN:
+        return categories.KNOWN[config.skeleton]
+    path = Path(config.skeleton).expanduser()
+    if path.suffix != ".json":
+        raise ValueError(
+            f"data.skeleton is {config.skeleton!r}; allowed are "
+            f"{', '.join(categories.KNOWN)}, or a JSON file with keypoints, skeleton and sigmas"
+        )
+    return categories.read_skeleton(path)
 
 
-def _write(config: DataConfig, split: Split, folder: Path, fingerprint: str) -> None:
-    """Write records, index and summary of a split into an empty folder."""
+def verify(source: PhotographSource) -> list[str]:
+    """Return the prepared files of a set whose bytes are not those that were written."""
+    return [
+        f"{path}: its checksum is not that of {SUMMARY}"
+        for name, checksum in source.summary["checksums"].items()
+        if not (path := source.folder / name).is_file() or shards.sha256(path) != checksum
+    ]
+
+
+def _write(config: DataConfig, split: Split, folder: Path, beam_runner: str | None) -> None:
+    """Write records, index and summary of a split; finished shards of an earlier try are used."""
     from rmpe_jax.data import builder
 
     console = Console(stderr=True)
-    skipped: list[ImageError] = []
-
-    def on_skip(error: ImageError) -> None:
-        skipped.append(error)
-        console.print(f"skipped: {error}", highlight=False, markup=False, soft_wrap=True)
-
-    photographs, total = _read(config, split, on_skip)
-    rows: list[Annotation] = []
-
-    def watched() -> Iterator[Photograph]:
-        label = f"preparing {config.source} {split}"
-        for photograph in track(
-            photographs, label, total, console=console, disable=not console.is_terminal
-        ):
-            rows.append(photograph.annotation)
-            yield photograph
-
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download there is not
-        builder.write(str(folder), split, len(COCO17.joints), watched())
+    listed = listing.of_split(config, split)
+    partial = folder.with_name(f".{folder.name}.partial")
+    kept = partial / "shards"
+    for leftover in partial.glob(f"{builder.Photographs.name}*"):
+        shutil.rmtree(leftover)
+    label = f"preparing {config.source} {split}"
+    with _progress(console) as progress:
+        bar = progress.add_task(label, total=listed.count)
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download there is not
+            builder.write(
+                partial,
+                config,
+                split,
+                kept,
+                on_photograph=lambda: progress.advance(bar),
+                beam_runner=beam_runner,
+            )
+    count = len(shards.of_listing(listed, None, None))
+    arrays, digests, skipped, checksums = shards.gathered(kept, count)
+    for reason in skipped:
+        told = f"skipped: {reason}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     if skipped:
-        console.print(f"{len(skipped)} of {total} images could not be read and were skipped")
-    np.savez(folder / INDEX, allow_pickle=False, **_index_arrays(rows))
-    summary = {"fingerprint": fingerprint, "skipped": len(skipped)}
-    (folder / SUMMARY).write_text(json.dumps(summary | {"reasons": [str(e) for e in skipped]}))
-
-
-def _read(
-    config: DataConfig, split: Split, on_skip: Callable[[ImageError], None]
-) -> tuple[Iterator[Photograph], int]:
-    """Return the photographs of a split and how many there should be."""
-    if config.source == "coco":
-        annotations, images = coco_paths(config, split)
-        entries = coco.index(annotations)
-        return coco.photographs(entries, images, on_skip=on_skip), len(entries)
-    description = _synthetic_description(config, split)
-    drawn = (
-        synthetic.photograph(description["seed"], row, *description["size"])
-        for row in range(description["count"])
-    )
-    return drawn, description["count"]
-
-
-def _index_arrays(rows: list[Annotation]) -> dict[str, np.ndarray]:
-    """Return all annotations as flat arrays; persons of image i start at first_person[i]."""
-    counts = [len(row.persons.area) for row in rows]
-    arrays = {
-        field: np.array([getattr(row, field) for row in rows])
-        for field in Annotation._fields
-        if field not in ("persons", "facts")
+        console.print(f"{len(skipped)} of {listed.count} images could not be read and were skipped")
+    np.savez(partial / INDEX, allow_pickle=False, **arrays)
+    files = sorted(path.relative_to(partial) for path in partial.rglob("*array_record-*"))
+    skeleton = listed.skeleton._asdict()
+    summary = {
+        "set": config.source,
+        "split": split,
+        "fingerprint": _fingerprint(digests, skeleton),
+        "skeleton": skeleton,
+        "notes": listed.notes,
+        "skipped": skipped,
+        "checksums": dict(zip(map(str, files), checksums, strict=True)),
     }
-    arrays["facts"] = np.array([json.dumps(row.facts) for row in rows])
-    for field in Persons._fields:
-        arrays[field] = np.concatenate([getattr(row.persons, field) for row in rows])
-    return arrays | {"first_person": np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])}
+    (partial / SUMMARY).write_text(json.dumps(summary))
+    shutil.rmtree(kept)
+    partial.rename(folder)
 
 
-def _trainable(index: dict[str, np.ndarray]) -> Int[np.ndarray, "n 2"]:
-    first = index["first_person"]
-    photograph = np.repeat(np.arange(len(first) - 1), np.diff(first))
-    person = np.arange(first[-1]) - first[photograph]
-    x_min, y_min, x_max, y_max = index["boxes_px"].T
-    wanted = (index["joints_px"][..., 2] > 0).any(1) & ~index["is_crowd"]
-    wanted &= (x_max > x_min) & (y_max > y_min)
-    return np.stack([photograph, person], axis=1)[wanted]
+def _fingerprint(digests: list[str], skeleton: dict[str, Any]) -> str:
+    """Return a hash of what is prepared: pictures and annotations, in order, and joint names."""
+    return hashlib.sha256(json.dumps([digests, skeleton["joints"]]).encode()).hexdigest()
 
 
-def _move_into_place(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was quicker: use what it wrote
-            raise
-
-
-def _process() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _remove_leftovers(prepared: Path, name: str) -> None:
-    """Remove what processes of this machine that no longer run have left half done."""
-    for path in prepared.glob(f".{name}.{socket.gethostname()}-*"):
-        process = int(path.name.rsplit("-", 1)[1].split(".")[0])
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a file that only one process can; wait until another lets it go."""
+    with path.open("w") as file:
         try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            shutil.rmtree(path, ignore_errors=True)
-        except PermissionError:  # it runs, under another user
-            continue
+            import fcntl  # not on Windows, where nothing is locked
+        except ImportError:
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

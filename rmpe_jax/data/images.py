@@ -49,6 +49,15 @@ def decode(
     )
 
 
+def stored_size(encoded: bytes, name: str) -> tuple[int, int]:
+    """Return (height, width) of the pixels as stored, whatever the EXIF orientation says."""
+    _check_whole(encoded, name)
+    buffer = np.frombuffer(encoded, np.uint8)
+    stored = _decode(buffer, name, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    height, width, _ = stored.shape
+    return height, width
+
+
 def read(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
     """Return a user's photograph, turned upright by its EXIF orientation."""
     return decode(read_bytes(Path(path)), str(path), size=None)

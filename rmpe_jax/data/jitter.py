@@ -62,7 +62,8 @@ def inside(
 
     A box that has turned inside out becomes the smallest one at its x_min (y_min).
     """
-    return _cut(*box_px.tolist(), image_height, image_width)
+    x_min, y_min, x_max, y_max = box_px.tolist()
+    return _cut(x_min, y_min, x_max, y_max, image_height, image_width)
 
 
 def _cut(

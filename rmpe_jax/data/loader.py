@@ -1,16 +1,18 @@
 """Batches of crops, from prepared photographs, by threads; the state is one integer.
 
-What sample number n of a run is depends on (seed, n) alone. An epoch holds every person
-`samples_per_person` times: n over its length names the epoch, the place in that epoch's order the
-person and which of the person's samples it is, and all its random numbers come from (seed, epoch,
-person, sample). Batch b holds samples b * batch_size onwards, and of these each process takes its
-slice. Crop points are in [-1, 1].
+What sample number n of a run is depends on (seed, n) alone. Of several data sets, `data.mixture`
+deals the samples out. An epoch of a set holds every person `samples_per_person` times: the set's
+own n over its length names the epoch, the place in that epoch's order the person and which of the
+person's samples it is, and all its random numbers come from (seed, epoch, person, sample, set).
+Batch b holds samples b * batch_size onwards, and of these each process takes its slice. Crop points
+are in [-1, 1].
 """
 
 import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -21,8 +23,8 @@ from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import augment, images, proposals
 from rmpe_jax.data.crop import Cropper
 from rmpe_jax.data.dataset import PhotographSource
+from rmpe_jax.data.mixture import Mixture, deal, place
 from rmpe_jax.records import Batch, Persons
-from rmpe_jax.skeletons import Skeleton
 
 DECODED_BYTES = 2**30  # decoded photographs that are kept in memory
 AHEAD = 2  # batches prepared in advance, for each thread
@@ -54,8 +56,8 @@ class Batches(Iterator[Batch]):
 class _Photographs:
     """Decoded photographs and their persons, the latest used of them kept in memory."""
 
-    def __init__(self, source: PhotographSource) -> None:
-        self.source = source
+    def __init__(self, source: PhotographSource, room: int) -> None:
+        self.source, self.room = source, room
         self._kept: OrderedDict[int, tuple[UInt8[np.ndarray, "h w 3"], int, Persons]] = (
             OrderedDict()
         )
@@ -75,15 +77,48 @@ class _Photographs:
             if row not in self._kept:
                 self._kept[row] = entry
                 self._bytes += image.nbytes
-            while self._bytes > DECODED_BYTES:
+            while self._bytes > self.room:
                 _, (oldest, _, _) = self._kept.popitem(last=False)
                 self._bytes -= oldest.nbytes
         return entry
 
 
+class _Set:
+    """One data set of a run: its people in the order of an epoch, their pictures and proposals."""
+
+    def __init__(
+        self,
+        source: PhotographSource,
+        config: AugmentConfig,
+        seeds: tuple[int, ...],
+        room: int,
+    ) -> None:
+        _check_source(source)
+        self.source, self.seeds = source, seeds
+        self.photographs = _Photographs(source, room)
+        self.people = len(source.person_index)
+        self.count = self.people * config.samples_per_person
+        annotations = source.annotations() if config.proposals != "none" else []
+        self.propose = proposals.of_people(
+            config, annotations, source.person_index, source.skeleton
+        )
+        # Two threads may be at either side of an epoch's end.
+        self.order = functools.lru_cache(maxsize=2)(self._order)
+
+    def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
+        seed, *own = self.seeds
+        return np.random.default_rng([seed, epoch, *own]).permutation(self.count)
+
+    def draw(self, number: int) -> tuple[int, np.random.Generator]:
+        """Return the person of the set's own sample `number`, and its random numbers."""
+        epoch, place = divmod(number, self.count)
+        repeat, index = divmod(int(self.order(epoch)[place]), self.people)
+        seed, *own = self.seeds
+        return index, np.random.default_rng([seed, epoch, index, repeat, *own])
+
+
 def training_batches(
-    source: PhotographSource,
-    skeleton: Skeleton,
+    data_sets: PhotographSource | Mixture,
     data: DataConfig,
     config: AugmentConfig,
     *,
@@ -101,25 +136,25 @@ def training_batches(
     """
     import grain
 
-    _check_source(source)
+    mixture = data_sets if isinstance(data_sets, Mixture) else Mixture((data_sets,), (1.0,))
     local = _local_size(batch_size, process_index, process_count)
-    photographs, people = _Photographs(source), len(source.person_index)
-    count = people * config.samples_per_person
-    annotations = source.annotations() if config.proposals != "none" else []
-    propose = proposals.of_people(config, annotations, source.person_index, skeleton)
+    skeleton = mixture.sources[0].skeleton
+    room = DECODED_BYTES // len(mixture.sources)
+    # The first set draws as it would alone, and detections are of its photographs.
+    others = replace(config, detections=None)
+    sets = [
+        _Set(source, others if number else config, (seed, number) if number else (seed,), room)
+        for number, source in enumerate(mixture.sources)
+    ]
+    block = deal(mixture.weights, seed)
     of_thread = threading.local()
 
-    @functools.lru_cache(maxsize=2)  # two threads may be at either side of an epoch's end
-    def order(epoch: int) -> Int[np.ndarray, " n"]:
-        return np.random.default_rng([seed, epoch]).permutation(count)
-
     def sample(position: int) -> Batch:
-        number = _number(position, local, batch_size, process_index)
-        epoch, place = divmod(number, count)
-        repeat, index = divmod(int(order(epoch)[place]), people)
-        generator = np.random.default_rng([seed, epoch, index, repeat])
-        row, person = source.person_index[index]
-        image, image_id, persons = photographs[int(row)]
+        chosen, own = place(block, _number(position, local, batch_size, process_index))
+        people = sets[chosen]
+        index, generator = people.draw(own)
+        row, person = people.source.person_index[index]
+        image, image_id, persons = people.photographs[int(row)]
         image_height, image_width, _ = image.shape
         joints_px = persons.joints_px[person]
         cut = augment.draw_cut(
@@ -132,7 +167,7 @@ def training_batches(
             config,
             height=height,
             width=width,
-            propose=propose(index),
+            propose=people.propose(index),
         )
         if not hasattr(of_thread, "cropper"):
             of_thread.cropper = Cropper(height, width)

@@ -31,7 +31,6 @@ def theta_errors(model: PoseModel, source: PhotographSource) -> dict[str, float]
     settings = model.config.model
     batches = training_batches(
         source,
-        model.skeleton,
         model.config.data,
         only_jittered(model.config.augment),
         height=settings.input_height,

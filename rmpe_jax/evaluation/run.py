@@ -1,13 +1,15 @@
-"""Evaluate a network on annotated photographs: poses in boxes, then average precision."""
+"""Evaluate a network on annotated photographs: poses in boxes, then the figures of the set."""
 
 import hashlib
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 from rich.console import Console
 from rich.progress import track
 
@@ -17,8 +19,11 @@ from rmpe_jax.data import coco as coco_files
 from rmpe_jax.data import images
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.data.jitter import jittered
-from rmpe_jax.evaluation import coco
+from rmpe_jax.evaluation import bootstrap, coco
+from rmpe_jax.evaluation.breakdown import breakdown, worst
 from rmpe_jax.evaluation.centring import theta_errors
+from rmpe_jax.evaluation.found import from_records
+from rmpe_jax.evaluation.score import flat, score
 from rmpe_jax.geometry import boxes
 from rmpe_jax.predict import PoseModel, to_records
 from rmpe_jax.records import Detections, Photograph
@@ -28,17 +33,31 @@ Records = list[dict[str, Any]]
 Proposals = dict[int | str, Detections]
 
 
-def evaluate(
-    model: PoseModel, source: PhotographSource, *, console: Console | None = None
-) -> tuple[dict[str, Any], Records]:
-    """Return (result, COCO records): the ten COCO numbers and all that is needed to read them.
+class Evaluated(NamedTuple):
+    """A result for a file, the poses as COCO results, and the draws behind the intervals."""
 
-    Boxes are those of `config.evaluation.boxes` (COCO-format detections), else the annotated
-    boxes of all people with a labelled joint, with box score 1. A box without area or wholly
-    outside its photograph gives no pose and is counted in the result.
+    result: dict[str, Any]
+    records: Records
+    draws: dict[str, np.ndarray]
+
+
+def evaluate(
+    model: PoseModel,
+    source: PhotographSource,
+    *,
+    console: Console | None = None,
+    resamples: int = bootstrap.RESAMPLES,
+) -> Evaluated:
+    """Find poses on all photographs and score them by the metrics of their set.
+
+    The result holds the figures and all that is needed to read them. Boxes are those of
+    `config.evaluation.boxes` (COCO-format detections), else the annotated boxes of all people with
+    a labelled joint, with box score 1. A box without area or wholly outside its photograph gives
+    no pose and is counted in the result. `resamples` draws make the intervals (0: none).
     """
     began = time.perf_counter()
     settings = model.config.evaluation
+    source = source.with_joints(model.skeleton)
     proposals, nms = read_proposals(settings, source), nms_sets.chosen(settings.nms)
     records: Records = []
     left_out = 0
@@ -47,17 +66,19 @@ def evaluate(
     ):
         photograph = source[index]
         found = proposed(photograph, proposals, settings)
-        usable = on_image(found, photograph.height, photograph.width)
-        left_out += len(found.score) - len(usable.score)
+        visible = are_on_image(found.boxes_px, photograph.height, photograph.width)
+        usable = _rows(found, visible)
+        left_out += int((~visible).sum())
         poses = model(images.pixels(photograph), usable.boxes_px, usable.score)
-        records += to_records(nms_sets.suppressed(poses, nms), photograph.image_id)
-    truth = coco.ground_truth(source.annotations(), model.skeleton)
+        made = to_records(nms_sets.suppressed(poses, nms), photograph.image_id)
+        if proposals is None and nms is None:
+            people = photograph.persons.person_id[_to_find(photograph)][visible]
+            made = [r | {"person_id": int(n)} for r, n in zip(made, people, strict=True)]
+        records += made
+    scored = score_records(source, records, resamples=resamples)
     result = {
-        **coco.average_precision(truth, records, model.skeleton),
+        **scored.result,
         **theta_errors(model, source),
-        "images": len(source),
-        "images_unreadable": source.skipped,
-        "poses": len(records),
         "boxes": settings.boxes or "annotated",
         "jitter": settings.jitter if settings.boxes is None else 0.0,
         "boxes_fingerprint": _file_hash(settings.boxes),
@@ -69,14 +90,56 @@ def evaluate(
         "nms": settings.nms,
         "nms_parameters": nms and nms.parameters._asdict(),
         "nms_options": nms and asdict(nms.options),
-        "data_fingerprint": source.fingerprint,
         "step": model.meta.get("step"),
+        "trained_on": model.meta.get("data_fingerprint"),
         "trained_commit": model.meta.get("commit"),
-        "commit": commit(),
         "seconds": round(time.perf_counter() - began, 1),
         "config": to_dict(model.config),
     }
-    return result, records
+    return Evaluated(result, records, scored.draws)
+
+
+def score_records(
+    source: PhotographSource,
+    records: Records,
+    *,
+    resamples: int = bootstrap.RESAMPLES,
+    on_skip: Callable[[str], None] | None = None,
+) -> Evaluated:
+    """Score COCO results on the photographs of a set; COCO's ten numbers are pycocotools'.
+
+    A pose of another image goes to `on_skip`; without it that is a ValueError.
+    """
+    photographs = sorted(source.annotations(), key=lambda entry: entry.image_id)
+    told: list[str] = []
+    found = from_records(
+        records, photographs, source.skeleton, on_skip=told.append if on_skip else None
+    )
+    for line in told if on_skip else ():
+        on_skip(line)
+    scores = score(photographs, found, source.skeleton, source.data_set, resamples=resamples)
+    truth = coco.ground_truth(photographs, source.skeleton)
+    known = {photograph.image_id for photograph in photographs}
+    kept = [record for record in records if record["image_id"] in known]
+    result = {
+        **flat(scores),
+        **coco.average_precision(truth, kept, source.skeleton),
+        "breakdown": breakdown(photographs, found, source.skeleton),
+        "worst": [
+            {"image_id": photographs[row].image_id, "AP": value}
+            for row, value in worst(photographs, found, source.skeleton)
+        ],
+        "images": len(source),
+        "images_unreadable": source.skipped,
+        "poses": len(kept),
+        "poses_of_other_images": len(told),
+        "data_set": source.data_set,
+        "split": source.split,
+        "skeleton": source.skeleton.name,
+        "data_fingerprint": source.fingerprint,
+        "commit": commit(),
+    }
+    return Evaluated(result, records, scores.draws)
 
 
 def read_proposals(settings: EvaluationConfig, source: PhotographSource) -> Proposals | None:
@@ -103,7 +166,6 @@ def proposed(
     """Return a photograph's boxes: the detector's, or the annotated ones, moved if so set."""
     if proposals is None:
         persons = photograph.persons
-        labelled = (persons.joints_px[:, :, 2] > 0).any(axis=1) & ~persons.is_crowd
         boxes_px = [
             jittered(
                 np.random.default_rng([JITTER_SEED, photograph.image_id, person]),
@@ -117,40 +179,21 @@ def proposed(
         count = len(persons.area)
         boxes_px = np.array(boxes_px).reshape(count, 4)
         everybody = Detections(boxes_px, np.ones(count), np.ones(count, bool))
-        return _rows(everybody, labelled)
+        return _rows(everybody, _to_find(photograph))
     found = coco_files.of_image(proposals, photograph.image_id, photograph.file_name)
     return _rows(found, found.valid & (found.score >= settings.box_threshold))
 
 
+def are_on_image(
+    boxes_px: Float[np.ndarray, "n 4"], height: int, width: int
+) -> Bool[np.ndarray, " n"]:
+    """Return which boxes have an area and lie on the image, at least in part."""
+    return (boxes.size(boxes.clip(boxes_px, height, width)) > 0).all(axis=-1)
+
+
 def on_image(detections: Detections, height: int, width: int) -> Detections:
     """Return the boxes that have an area and lie on the image, at least in part."""
-    visible = boxes.clip(detections.boxes_px, height, width)
-    return _rows(detections, (boxes.size(visible) > 0).all(axis=-1))
-
-
-def table(result: dict[str, Any]) -> str:
-    """Return a result as two Markdown lines, with what it depends on above them."""
-    about = (
-        f"{result['images']} images, {result['poses']} poses, boxes: {result['boxes']}"
-        f"{_jitter_told(result)}, "
-        f"flip: {result['flip']}, decode: {result['decode']}, nms: {result['nms']}"
-    )
-    if result["images_unreadable"] or result["boxes_left_out"]:
-        about += (
-            f"; {result['images_unreadable']} unreadable images and {result['boxes_left_out']} "
-            "boxes off the image left out"
-        )
-    if "theta_error" in result:
-        about += (
-            f"\nmean |theta - theta*| {result['theta_error']:.4f}, "
-            f"of the identity {result['theta_error_identity']:.4f}"
-        )
-    values = " | ".join(f"{result[name]:.3f}" for name in coco.NAMES)
-    return f"{about}\n| {' | '.join(coco.NAMES)} |\n| {values} |"
-
-
-def _jitter_told(result: dict[str, Any]) -> str:
-    return f" jittered by {result['jitter']:g}" if result["jitter"] else ""
+    return _rows(detections, are_on_image(detections.boxes_px, height, width))
 
 
 def commit() -> str:
@@ -164,6 +207,12 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"
+
+
+def _to_find(photograph: Photograph) -> Bool[np.ndarray, " n"]:
+    """Return who gets a box where boxes are the annotated ones."""
+    persons = photograph.persons
+    return (persons.joints_px[:, :, 2] > 0).any(axis=1) & ~persons.is_crowd
 
 
 def _rows(detections: Detections, chosen: np.ndarray) -> Detections:

@@ -21,17 +21,17 @@ from rich.progress import (
 
 from rmpe_jax import drawing, nms_sets
 from rmpe_jax.checkpoint import Checkpoints
-from rmpe_jax.config import Config, checked, to_dict
+from rmpe_jax.config import Config, checked, from_dict, to_dict
 from rmpe_jax.data import images
-from rmpe_jax.data.dataset import PhotographSource, prepare
+from rmpe_jax.data.dataset import PhotographSource, prepare, prepare_mixture
 from rmpe_jax.data.loader import training_batches
+from rmpe_jax.data.mixture import Mixture
 from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals, table
 from rmpe_jax.models import weights
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise, started_from
 from rmpe_jax.predict import PoseModel, load
 from rmpe_jax.records import Batch, Variables
-from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
@@ -70,9 +70,17 @@ def train(config: Config) -> dict[str, Any]:
 
 def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     trained_commit = commit()  # now: the working tree may change before the run ends
-    skeleton = COCO17
 
-    # Model and optimiser; first, because they fail at once where a setting is impossible.
+    # Data.
+    mixture = prepare_mixture(config.data)
+    train_source = mixture.sources[0]
+    skeleton = train_source.skeleton
+    validation_source = prepare(config.data, "validation").with_joints(skeleton)
+    # A bad file is found now, not at the end.
+    read_proposals(config.evaluation, validation_source)
+    nms_sets.chosen(config.evaluation.nms)
+
+    # Model and optimiser.
     logits = config.train.loss == "cross_entropy"
     module = build(config.model, len(skeleton.joints), logits=logits)
     parallel, parallel_variables = _parallel(config)
@@ -86,22 +94,14 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     state = start(key, variables, optimiser, ema=config.optimiser.ema)
     del variables
 
-    # Data.
-    train_source = prepare(config.data, "train")
-    validation_source = prepare(config.data, "validation")
-    # A bad file is found now, not at the end.
-    read_proposals(config.evaluation, validation_source)
-    nms_sets.chosen(config.evaluation.nms)
-
     # Where an earlier run stopped.
     position = 0
     if checkpoints.steps():
-        state, position = _restored(checkpoints, state, config, train_source, console)
+        state, position = _restored(checkpoints, state, config, mixture.fingerprint, console)
     write_json(workdir / "config.json", to_dict(config))
     first = int(state.step)
     batches = training_batches(
-        train_source,
-        skeleton,
+        mixture,
         config.data,
         config.augment,
         height=config.model.input_height,
@@ -118,7 +118,8 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     def save(state: TrainState) -> None:
         meta = {
             "config": to_dict(config),
-            "data_fingerprint": train_source.fingerprint,
+            "data_fingerprint": mixture.fingerprint,
+            "skeleton": skeleton._asdict(),
             "batches": batches.state,
             "commit": trained_commit,
         }
@@ -132,7 +133,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     # The loop.
     steps = config.train.steps
     console.print(
-        f"{len(train_source.person_index)} people in {len(train_source)} photographs, "
+        f"{_people(mixture)}, "
         f"{_count(state.params) / 1e6:.2f} M parameters, on {jax.devices()[0]}; "
         f"step {first} of {steps}",
         highlight=False,
@@ -226,8 +227,12 @@ def contact_sheet(model: PoseModel, source: PhotographSource) -> np.ndarray:
 def _finished(config: Config) -> dict[str, Any] | None:
     """Return the result of a stage that has reached its end under these settings."""
     path = Path(config.workdir) / "result.json"
-    result = json.loads(path.read_text()) if path.exists() else None
-    return result if result and not differences(result["config"], to_dict(config)) else None
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    # Settings that an earlier version did not know have their defaults.
+    before = to_dict(from_dict(Config, result["config"]))
+    return None if differences(before, to_dict(config)) else result
 
 
 def _parallel(config: Config) -> tuple[ParallelSPPE | None, Variables | None]:
@@ -261,7 +266,7 @@ def _restored(
     checkpoints: Checkpoints,
     state: TrainState,
     config: Config,
-    source: PhotographSource,
+    fingerprint: str,
     console: Console,
 ) -> tuple[TrainState, int]:
     """Return the newest state that is whole and the number of batches it has seen.
@@ -269,10 +274,10 @@ def _restored(
     Says what changed since it was written, and what was passed over.
     """
     restored, meta, damages = checkpoints.newest("state", lambda meta: state)
-    if meta["data_fingerprint"] != source.fingerprint:
+    if meta["data_fingerprint"] != fingerprint:
         raise ValueError(
             f"{config.workdir} was trained on other data (fingerprint "
-            f"{meta['data_fingerprint']}, now {source.fingerprint}); use another --workdir, or "
+            f"{meta['data_fingerprint']}, now {fingerprint}); use another --workdir, or "
             "the data it began with"
         )
     for name in ("batch_size", "seed"):
@@ -292,6 +297,16 @@ def _restored(
         console.print(f"changed since the checkpoint was written: {change}", style="yellow")
     console.print(f"resumed {config.workdir} at step {meta['step']}", markup=False)
     return restored, meta["batches"]
+
+
+def _people(mixture: Mixture) -> str:
+    """Return how many people there are to learn from, set by set."""
+    parts = [
+        f"{len(source.person_index)} people in {len(source)} photographs"
+        + (f" ({source.summary['set']}, weight {weight:g})" if len(mixture.sources) > 1 else "")
+        for source, weight in zip(*mixture, strict=True)
+    ]
+    return ", ".join(parts)
 
 
 class _Pace:

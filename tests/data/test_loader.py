@@ -7,7 +7,6 @@ import pytest
 from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import dataset, images, loader, pgpg
 from rmpe_jax.data.crop import Cropper
-from rmpe_jax.skeletons import COCO17
 from tests.data.test_pgpg import fitted
 
 HEIGHT, WIDTH, BATCH = 32, 24, 4
@@ -32,7 +31,7 @@ def source(config):
 
 def make(source, config, augment=AUGMENT, **change):
     settings = {"height": HEIGHT, "width": WIDTH, "batch_size": BATCH, "seed": 0} | change
-    return loader.training_batches(source, COCO17, config, augment, **settings)
+    return loader.training_batches(source, config, augment, **settings)
 
 
 def take(batches, count):
@@ -65,7 +64,7 @@ def test_a_row_is_what_its_ids_and_theta_say(source, config):
     still = replace(AUGMENT, gain=0.0, contrast=0.0)
     batch = next(
         loader.training_batches(
-            source, COCO17, config, still, height=HEIGHT, width=WIDTH, batch_size=BATCH, seed=1
+            source, config, still, height=HEIGHT, width=WIDTH, batch_size=BATCH, seed=1
         )
     )
     photographs = {photograph.image_id: photograph for photograph in source}

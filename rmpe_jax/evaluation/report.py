@@ -1,0 +1,171 @@
+"""A result as people read it: tables, one Markdown row, and pictures of where it went wrong."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmpe_jax import drawing
+from rmpe_jax.data import images
+from rmpe_jax.data.dataset import PhotographSource
+from rmpe_jax.evaluation import coco
+from rmpe_jax.evaluation.metrics import COCO, METRICS
+from rmpe_jax.evaluation.run import Evaluated
+from rmpe_jax.records import Photograph
+
+RESULT, RECORDS, DRAWS = "result.json", "records.json", "draws.npz"
+ROW, WORST = "result.md", "worst.png"
+SHORT = 12  # characters of a hash that people read
+LEAST_SURE = 0.2  # joints below this are not drawn
+TILE = 480  # pixels of the longer side of a picture
+
+
+def write(folder: Path, evaluated: Evaluated, source: PhotographSource) -> list[Path]:
+    """Write all of an evaluation into a folder, made if need be; return the files.
+
+    result.json, records.json (COCO results), draws.npz (for `rmpe eval --compare`), result.md (one
+    row of a table) and worst.png.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in (RESULT, RECORDS, DRAWS, ROW, WORST)]
+    result, records, draws = evaluated
+    paths[0].write_text(json.dumps(result, indent=2))
+    paths[1].write_text(json.dumps(records))
+    np.savez_compressed(paths[2], **draws)  # pyright: ignore[reportArgumentType]
+    paths[3].write_text("\n".join(row(result)) + "\n")
+    sheet = worst_pictures(evaluated, source)
+    if sheet is None:
+        return paths[:4]
+    drawing.write(paths[4], sheet)
+    return paths
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return a result as text: what it depends on, COCO's numbers, the other metrics, the parts."""
+    lines = [_about(result)]
+    if "theta_error" in result:
+        lines.append(
+            f"mean |theta - theta*| {result['theta_error']:.4f}, "
+            f"of the identity {result['theta_error_identity']:.4f}"
+        )
+    lines += _markdown(coco.NAMES, [result[name] for name in coco.NAMES])
+    lines += [_interval(result, COCO)]
+    for name in METRICS:
+        if name in result:
+            lines += ["", *_markdown([name, *result[name]], ["", *result[name].values()])]
+            lines += [_interval(result, name)]
+    for name, reason in result.get("refused", {}).items():
+        lines.append(f"{name}: not measured: {reason}")
+    for name, parts in result.get("breakdown", {}).items():
+        told = ", ".join(f"{part}: {of['AP']:.3f} ({of['people']})" for part, of in parts.items())
+        lines.append(f"AP by {name} (people): {told}")
+    return "\n".join(line for line in lines if line is not None)
+
+
+def row(result: dict[str, Any]) -> list[str]:
+    """Return a result as a Markdown table of one row, with all that it depends on."""
+    leading = {
+        name: result[name][metric.leading] for name, metric in METRICS.items() if name in result
+    }
+    low, high = result.get("intervals", {}).get(COCO, {}).get("AP", (None, None))
+    values = {
+        "run": result.get("config", {}).get("workdir", "-"),
+        "data": f"{result['data_set']} {result['split']}",
+        "images": result["images"],
+        "AP": f"{result['AP']:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else ""),
+        **{name: result[name] for name in coco.NAMES[1:]},
+        **leading,
+        "boxes": result.get("boxes", "-") + _jitter_told(result),
+        "flip": result.get("flip", "-"),
+        "decode": result.get("decode", "-"),
+        "nms": result.get("nms", "-"),
+        "data fingerprint": result["data_fingerprint"][:SHORT],
+        "config": _hash(result.get("config")),
+        "commit": result["commit"],
+    }
+    return _markdown(list(values), list(values.values()), rule=True)
+
+
+def worst_pictures(evaluated: Evaluated, source: PhotographSource) -> np.ndarray | None:
+    """Return the photographs of the lowest AP, each as annotated (left) and as found (right)."""
+    rows = {entry.image_id: number for number, entry in enumerate(source.annotations())}
+    tiles, titles = [], []
+    for entry in evaluated.result["worst"]:
+        photograph = source[rows[entry["image_id"]]]
+        found = [r for r in evaluated.records if r["image_id"] == photograph.image_id]
+        tiles += _pair(photograph, found, source)
+        titles += [f"{photograph.file_name}, annotated", f"found: AP {entry['AP']:.2f}"]
+    return drawing.contact_sheet(tiles, columns=4, titles=titles) if tiles else None
+
+
+def _pair(
+    photograph: Photograph, found: Sequence[dict[str, Any]], source: PhotographSource
+) -> list[np.ndarray]:
+    picture = images.pixels(photograph)
+    shrink = min(1.0, TILE / max(picture.shape[:2]))
+    picture = drawing.resized(picture, shrink)
+    joints = len(source.skeleton.joints)
+    annotated = photograph.persons.joints_px
+    keypoints = np.array([r["keypoints"] for r in found], np.float64).reshape(-1, joints, 3)
+    # Of many poses the best, as many as there are people.
+    best = np.argsort([-r["score"] for r in found], kind="stable")[: max(len(annotated), 1)]
+    keypoints = keypoints[best] if len(found) else keypoints
+    return [
+        drawing.poses(picture, shrink * points[..., :2], sure, source.skeleton)
+        for points, sure in (
+            (annotated, (annotated[..., 2] > 0).astype(np.float64)),
+            (keypoints, np.maximum(keypoints[..., 2], LEAST_SURE)),
+        )
+    ]
+
+
+def _about(result: dict[str, Any]) -> str:
+    about = (
+        f"{result['data_set']} {result['split']}: {result['images']} images, "
+        f"{result['poses']} poses, boxes: {result.get('boxes', 'not told')}{_jitter_told(result)}, "
+        f"flip: {result.get('flip', 'not told')}, decode: {result.get('decode', 'not told')}, "
+        f"nms: {result.get('nms', 'not told')}"
+    )
+    left = [
+        (result["images_unreadable"], "unreadable images"),
+        (result.get("boxes_left_out", 0), "boxes off the image"),
+        (result["poses_of_other_images"], "poses of other images"),
+    ]
+    told = [f"{number} {what}" for number, what in left if number]
+    return about + (f"; {' and '.join(told)} left out" if told else "")
+
+
+def _interval(result: dict[str, Any], name: str) -> str | None:
+    leading = METRICS[name].leading
+    ends = result.get("intervals", {}).get(name, {}).get(leading)
+    if ends is None or ends[0] is None:
+        return None
+    low, high = ends
+    return f"95 % interval of {leading} (bootstrap over images): {low:.3f} to {high:.3f}"
+
+
+def _markdown(names: Sequence[str], values: Sequence[Any], *, rule: bool = False) -> list[str]:
+    cells = [_cell(value) for value in values]
+    lines = [f"| {' | '.join(names)} |", f"| {' | '.join(cells)} |"]
+    return [lines[0], "|" + " --- |" * len(names), lines[1]] if rule else lines
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _jitter_told(result: dict[str, Any]) -> str:
+    return f" jittered by {result['jitter']:g}" if result.get("jitter") else ""
+
+
+def _hash(config: dict[str, Any] | None) -> str:
+    """Return a short hash of the settings."""
+    if config is None:
+        return "-"
+    text = json.dumps(config, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:SHORT]

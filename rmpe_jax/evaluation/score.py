@@ -1,0 +1,86 @@
+"""Score poses by all metrics of their data set, each with its interval."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from rmpe_jax.evaluation import bootstrap
+from rmpe_jax.evaluation.found import Found
+from rmpe_jax.evaluation.metrics import COCO, METRICS, of_set
+from rmpe_jax.records import Annotation
+from rmpe_jax.skeletons import Skeleton
+
+Figures = dict[str, float | None]
+
+
+class Scores(NamedTuple):
+    """What poses are worth: figures by metric, their intervals, and the draws behind these.
+
+    A figure that cannot be taken is None. `refused` says of metrics that cannot be taken why.
+    """
+
+    figures: dict[str, Figures]
+    intervals: dict[str, dict[str, list[float | None]]]
+    draws: dict[str, Float[np.ndarray, "r m"]]
+    refused: dict[str, str]
+
+
+def score(
+    photographs: Sequence[Annotation],
+    found: Found,
+    skeleton: Skeleton,
+    data_set: str,
+    *,
+    resamples: int = bootstrap.RESAMPLES,
+) -> Scores:
+    """Score what was found on annotated photographs by the metrics of the data set.
+
+    `resamples` draws make an interval; with 0 there are none.
+    """
+    scores = Scores({}, {}, {}, {})
+    for name in of_set(data_set):
+        metric = METRICS[name]
+        if metric.single and len(found.score) and (found.person_id < 0).any():
+            scores.refused[name] = "needs one pose for each person, in the annotated boxes"
+            continue
+        try:
+            judged = metric.judge(photographs, found, skeleton)
+        except ValueError as error:
+            scores.refused[name] = str(error)
+            continue
+        figures = metric.table(judged)
+        scores.figures[name] = {key: _told(value) for key, value in figures.items()}
+        if resamples and len(photographs) > 1:
+            draws = bootstrap.drawn(
+                lambda weights, m=metric, j=judged: _values(m.table(j, weights), name),
+                len(photographs),
+                resamples=resamples,
+            )
+            scores.draws[name] = draws.astype(np.float32)
+            ends = bootstrap.interval(draws)
+            scores.intervals[name] = {
+                key: [_told(value) for value in pair]
+                for key, pair in zip(figures, ends, strict=True)
+            }
+    return scores
+
+
+def flat(scores: Scores) -> dict[str, Any]:
+    """Return figures for a result file: COCO's by their names, the others by their metric's."""
+    coco = scores.figures.get(COCO, {})
+    others = {name: figures for name, figures in scores.figures.items() if name != COCO}
+    result: dict[str, Any] = {**coco, **others, "intervals": scores.intervals}
+    return result | ({"refused": scores.refused} if scores.refused else {})
+
+
+def _values(figures: dict[str, float], metric: str) -> Float[np.ndarray, " m"]:
+    values = np.array(list(figures.values()), np.float64)
+    # COCO says -1 where there is nothing to find: no figure to average over.
+    return np.where(values < 0, np.nan, values)
+
+
+def _told(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
