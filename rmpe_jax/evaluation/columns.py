@@ -1,0 +1,44 @@
+"""Joints by name, and the columns that papers print: Head Sho Elb Wri Hip Knee Ank Total."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from rmpe_jax.skeletons import Skeleton
+
+LIMBS = {
+    "Sho": ("left_shoulder", "right_shoulder"),
+    "Elb": ("left_elbow", "right_elbow"),
+    "Wri": ("left_wrist", "right_wrist"),
+    "Hip": ("left_hip", "right_hip"),
+    "Knee": ("left_knee", "right_knee"),
+    "Ank": ("left_ankle", "right_ankle"),
+}
+
+
+def places(skeleton: Skeleton, names: Sequence[str], metric: str) -> Int[np.ndarray, " k"]:
+    """Return where the named joints are in the skeleton; ValueError if it lacks one."""
+    missing = [name for name in names if name not in skeleton.joints]
+    if missing:
+        raise ValueError(
+            f"{metric} needs the joints {', '.join(missing)}, which {skeleton.name} lacks; it has "
+            f"{', '.join(skeleton.joints)}. Give a skeleton with them, or another metric"
+        )
+    return np.array([skeleton.joints.index(name) for name in names], np.int64)
+
+
+def mean(values: Float[np.ndarray, " n"]) -> float:
+    """Return the mean of what is not NaN; NaN, without a warning, where nothing is left."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def columns(
+    values: Float[np.ndarray, " k"], names: Sequence[str], of: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Return for each column the mean of its joints' values, without those that are NaN."""
+    value = dict(zip(names, values, strict=True))
+    return {
+        column: mean(np.array([value[joint] for joint in joints])) for column, joints in of.items()
+    }
