@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from rmpe_jax import drawing, nms_sets
-from rmpe_jax.data import coco, images
+from rmpe_jax.data import detection_files, images
 from rmpe_jax.predict import PoseModel, to_records
 from rmpe_jax.records import Detections
 
@@ -75,11 +75,11 @@ def _box_source(boxes: str | None) -> BoxesOf:
     if boxes is None:
         return lambda path, image: _one([0.0, 0.0, float(image.shape[1]), float(image.shape[0])])
     if Path(boxes).suffix == ".json":
-        proposals = coco.read_detections(Path(boxes))
+        proposals = detection_files.read(Path(boxes))
 
         def from_file(path: Path, image: np.ndarray) -> Detections:
             number = int(path.stem) if path.stem.isdecimal() else None
-            return coco.of_image(proposals, number, path.name)
+            return detection_files.of_image(proposals, number, path.name)
 
         return from_file
     try:

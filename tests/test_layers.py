@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "rmpe_jax"
 LAYERS = [
     {"skeletons", "records", "config"},
+    {"whole_body"},
     {"geometry"},
     {"drawing"},
     {"models", "data", "losses", "pose_nms", "checkpoint"},

@@ -43,8 +43,7 @@ def crop_medians(
     names = list(ways)[first % len(ways) :] + list(ways)[: first % len(ways)]
     size = {"height": HEIGHT, "width": WIDTH, "batch_size": BATCH, "seed": 0}
     loaders = {
-        name: training_batches(source, DataConfig(threads=0), ways[name], **size)
-        for name in names
+        name: training_batches(source, DataConfig(threads=0), ways[name], **size) for name in names
     }
     for given in loaders.values():
         for _ in range(len(source.person_index) // BATCH + 1):  # until memory is warm

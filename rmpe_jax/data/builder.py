@@ -110,7 +110,8 @@ class Photographs(tfds.core.ShardBasedBuilder):
         for split in splits:
             listed = listing.of_split(data, split)
             made[split] = [
-                _Examples(shard) for shard in shards.of_listing(listed, self.kept, self.on_photograph)
+                _Examples(shard)
+                for shard in shards.of_listing(listed, self.kept, self.on_photograph)
             ]
         return made
 

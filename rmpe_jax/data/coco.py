@@ -1,170 +1,45 @@
-"""Read COCO keypoint annotations and COCO-format detections; errors name file, record and field.
+"""Read keypoint annotations in COCO's format; errors name file, record and field.
 
 Pixels are those of the stored picture, 0 at its outer left (top) edge; the annotated numbers
 are used as they stand. Boxes come as (x, y, width, height) and leave as corners.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
-from rmpe_jax.data import images as image_files
-from rmpe_jax.data.images import ImageError
-from rmpe_jax.records import Annotation, Detections, Persons, Photograph
+from rmpe_jax.data import categories, extents, json_files
+from rmpe_jax.records import Annotation, Persons
 from rmpe_jax.skeletons import COCO17, Skeleton
 
 SECTIONS = ("images", "annotations", "categories")
 IMAGE_KEYS = ("id", "file_name", "height", "width")
-PERSON_KEYS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints")
-DETECTION_KEYS = ("category_id", "bbox", "score")
-PERSON_CATEGORY = 1  # COCO's category id of a person
+PERSON_KEYS = ("id", "image_id", "category_id", "bbox")
+Area = Literal["annotated", "box"]
 
 
-def index(annotations: Path, skeleton: Skeleton = COCO17) -> list[Annotation]:
-    """Return every image of the file in its order, with all its persons, crowds included."""
-    sections = _sections(annotations)
-    category = _person_category(sections["categories"], skeleton, annotations)
-    images = _images(sections["images"], annotations)
-    people = defaultdict(list)
-    for row, record in enumerate(sections["annotations"]):
-        _require(record, PERSON_KEYS, f"{annotations}: annotation {row}")
-        if record["category_id"] == category:
-            _check_person(record, images, skeleton, f"{annotations}: annotation {record['id']}")
-            people[record["image_id"]].append(record)
-    return [
-        Annotation(
-            image["id"],
-            image["file_name"],
-            image["height"],
-            image["width"],
-            _persons(people[image_id], len(skeleton.joints)),
-            {},
-        )
-        for image_id, image in images.items()
-    ]
+def index(
+    annotations: Path, skeleton: Skeleton | None = COCO17, *, area: Area = "annotated"
+) -> list[Annotation]:
+    """Return every image of the file in its order, with all its persons, crowds included.
 
-
-def read(
-    annotations: Path,
-    images: Path,
-    skeleton: Skeleton = COCO17,
-    *,
-    on_skip: Callable[[ImageError], None],
-) -> Iterator[Photograph]:
-    """Yield every photograph with its people; one that cannot be read goes to `on_skip`."""
-    return photographs(index(annotations, skeleton), images, on_skip=on_skip)
-
-
-def photographs(
-    entries: list[Annotation], images: Path, *, on_skip: Callable[[ImageError], None]
-) -> Iterator[Photograph]:
-    """Yield the photographs of an index; one that cannot be read goes to `on_skip`.
-
-    Every picture is decoded once, so that a broken one is found here and not in the middle of a
-    run. It is an error when none can be read.
+    `skeleton=None` takes the joints as the file's own category has them (`own_skeleton`).
+    `area="box"` makes every person's area 0.53 of the box, as CrowdPose scores; else only that of a
+    person whose record has none. A person without `keypoints` has no labelled joint, one without
+    `iscrowd` is no crowd; other keys are left. An image's crowdIndex goes to `facts`.
     """
-    skipped = 0
-    for entry in entries:
-        path = images / entry.file_name
-        try:
-            encoded = image_files.read_bytes(path)
-            image_files.decode(encoded, str(path), size=(entry.height, entry.width))
-        except ImageError as error:
-            skipped += 1
-            on_skip(error)
-            continue
-        yield Photograph(jpeg=encoded, **entry._asdict())
-    if skipped == len(entries):
-        raise ValueError(
-            f"{images}: none of the {len(entries)} annotated images can be read there; is it the "
-            "right folder?"
-        )
+    sections = read_sections(annotations)
+    if skeleton is None:
+        skeleton, _ = own_skeleton(sections, annotations)
+    return index_sections(sections, skeleton, str(annotations), area=area)
 
 
-def read_detections(path: Path, *, category: int = PERSON_CATEGORY) -> dict[int | str, Detections]:
-    """Return the boxes of each image in the file's order; rows of other categories are left.
-
-    The key is what a row names its image by: `image_id`, a number or a file name, or, in sets
-    without numbers, `image`, a file name. Scores are in [0, 1]. No row is padding: all are valid.
-    """
-    rows = _load(path)
-    if not isinstance(rows, list):
-        raise ValueError(
-            f"{path}: a {type(rows).__name__} came where COCO results are a list of "
-            '{"image_id", "category_id", "bbox": [x, y, width, height], "score"}'
-        )
-    boxes, scores = defaultdict(list), defaultdict(list)
-    for row, record in enumerate(rows):
-        where = f"{path}: row {row}"
-        _require(record, DETECTION_KEYS, where)
-        if record["category_id"] != category:
-            continue
-        x, y, width, height = _numbers(record["bbox"], 4, f"{where}: bbox")
-        if not (width > 0 and height > 0):
-            raise ValueError(
-                f"{where}: bbox {record['bbox']} is empty or inverted; "
-                "[x, y, width, height] with a width and height above 0 is allowed"
-            )
-        image = _image_of(record, where)
-        boxes[image].append((x, y, x + width, y + height))
-        (score,) = _numbers([record["score"]], 1, f"{where}: score")
-        if not 0 <= score <= 1:
-            raise ValueError(
-                f"{where}: score is {score}; a share in [0, 1] is expected (divide percents by "
-                "100, pass logits through a sigmoid)"
-            )
-        scores[image].append(score)
-    return {
-        image: Detections(
-            np.array(boxes[image]), np.array(scores[image]), np.ones(len(boxes[image]), bool)
-        )
-        for image in boxes
-    }
-
-
-def of_image(
-    proposals: dict[int | str, Detections], image_id: int | None, file_name: str
-) -> Detections:
-    """Return the boxes of one image, found by its number or its file's name; perhaps none."""
-    none = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool))
-    by_number = none if image_id is None else proposals.get(image_id, none)
-    return proposals.get(file_name, by_number)
-
-
-def _image_of(record: dict, where: str) -> int | str:
-    """Return what a row of detections names its image by."""
-    image = record.get("image_id", record.get("image"))
-    if isinstance(image, bool) or not isinstance(image, int | str):
-        raise ValueError(
-            f"{where}: image_id is {image!r}; a whole number or a file name is expected (the file "
-            "name may also be called image)"
-        )
-    return image
-
-
-def _load(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; expected a COCO JSON file") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: byte {error.start} is no UTF-8 text; expected JSON") from error
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        cut = "; the file ends here: is it cut off?" if error.pos >= len(text.rstrip()) else ""
-        raise ValueError(
-            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} (character "
-            f"{error.pos} of {len(text)}): {error.msg}{cut}"
-        ) from error
-
-
-def _sections(path: Path) -> dict[str, list]:
-    document = _load(path)
+def read_sections(path: Path) -> dict[str, list]:
+    """Return the lists `images`, `annotations` and `categories` of a COCO-format file."""
+    document = json_files.load(path)
     for key in SECTIONS:
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             came = sorted(document) if isinstance(document, dict) else type(document).__name__
@@ -175,82 +50,145 @@ def _sections(path: Path) -> dict[str, list]:
     return {key: document[key] for key in SECTIONS}
 
 
-def _images(records: list, path: Path) -> dict[int, dict]:
+def own_skeleton(sections: dict[str, list], path: Path) -> tuple[Skeleton, list[str]]:
+    """Return the joint set of the file's category of poses, and notes on what was guessed."""
+    entries = sections["categories"]
+    named = [entry for entry in entries if isinstance(entry, dict) and entry.get("keypoints")]
+    if len(named) != 1:
+        raise ValueError(
+            f"{path}: {len(named)} of its {len(entries)} categories name keypoints, where one "
+            "does in a file of poses; give the Skeleton of its joints"
+        )
+    return categories.skeleton_of(named[0], f"{path}: category {named[0].get('name')!r}")
+
+
+def index_sections(
+    sections: dict[str, list], skeleton: Skeleton, where: str, *, area: Area = "annotated"
+) -> list[Annotation]:
+    """Return the images of COCO-format lists, which `where` names in errors; see `index`."""
+    category = _person_category(sections["categories"], skeleton, where)
+    images = _images(sections["images"], where)
+    people: defaultdict[int, list[dict]] = defaultdict(list)
+    seen: set[int] = set()
+    for row, record in enumerate(sections["annotations"]):
+        json_files.require(record, PERSON_KEYS, f"{where}: annotation {row}")
+        if record["category_id"] != category:
+            continue
+        name = f"{where}: annotation {record['id']}"
+        if record["id"] in seen:
+            raise ValueError(f"{name}: two records have this id; ids must differ")
+        if record["image_id"] not in images:
+            raise ValueError(
+                f"{name}: image_id {record['image_id']!r} is not among the file's images"
+            )
+        seen.add(record["id"])
+        people[record["image_id"]].append(_person(record, skeleton, area, name))
+    return [
+        Annotation(
+            image_id,
+            image["file_name"],
+            image["height"],
+            image["width"],
+            _persons(people[image_id], len(skeleton.joints)),
+            _facts(image, f"{where}: image {image_id}"),
+        )
+        for image_id, image in images.items()
+    ]
+
+
+def keypoints(values: Any, skeleton: Skeleton, where: str) -> Float[np.ndarray, "k 3"]:
+    """Return joints (x, y, visibility) from COCO's flat list, checked against the joint set."""
+    flat = np.array(json_files.numbers(values, None, f"{where}: keypoints"), np.float64)
+    wanted = len(skeleton.joints)
+    if len(flat) != 3 * wanted:
+        fitting = categories.names_with(len(flat) // 3) if len(flat) % 3 == 0 else []
+        also = f"; {len(flat) // 3} joints have {', '.join(fitting)}" if fitting else ""
+        raise ValueError(
+            f"{where}: keypoints: {len(flat)} values came, a list of {3 * wanted} numbers, x, y "
+            f"and visibility of the {wanted} joints of {skeleton.name}, is expected{also}"
+        )
+    joints = flat.reshape(wanted, 3)
+    for joint, visibility in zip(skeleton.joints, joints[:, 2], strict=True):
+        if visibility not in (0, 1, 2):
+            raise ValueError(
+                f"{where}: keypoints: visibility of {joint} is {visibility:g}; 0 (not labelled), "
+                "1 (hidden) and 2 (visible) are allowed"
+            )
+    return joints
+
+
+def _images(records: list, where: str) -> dict[int, dict]:
     """Return the image records by id."""
     images = {}
     for row, record in enumerate(records):
-        _require(record, IMAGE_KEYS, f"{path}: image {row}")
-        where = f"{path}: image {record['id']}"
+        json_files.require(record, IMAGE_KEYS, f"{where}: image {row}")
+        name = f"{where}: image {record['id']}"
         if record["id"] in images:
-            raise ValueError(f"{where}: two records have this id; ids must differ")
+            raise ValueError(f"{name}: two records have this id; ids must differ")
         if not all(type(record[key]) is int and record[key] > 0 for key in ("height", "width")):
             raise ValueError(
-                f"{where}: height {record['height']!r} and width {record['width']!r} came, whole "
+                f"{name}: height {record['height']!r} and width {record['width']!r} came, whole "
                 "numbers above 0 are allowed"
             )
         images[record["id"]] = record
     return images
 
 
-def _require(record: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(record, dict):
-        raise ValueError(f"{where}: a {type(record).__name__} came, an object is expected")
-    missing = [key for key in keys if key not in record]
-    if missing:
-        name = f" (id {record['id']})" if "id" in record else ""
-        raise ValueError(f"{where}{name}: no {', '.join(missing)}; it has {sorted(record)}")
-    for key in keys:
-        if key.endswith("id") and type(record[key]) is not int:
-            raise ValueError(f"{where}: {key} is {record[key]!r}, a whole number is expected")
+def _person_category(entries: list, skeleton: Skeleton, where: str) -> int:
+    """Return the id of the category that has the skeleton's joints.
 
-
-def _numbers(values: Any, count: int, where: str) -> list[float]:
-    """Return `values` if they are `count` finite numbers."""
-    if not isinstance(values, list) or len(values) != count:
-        came = f"{len(values)} values" if isinstance(values, list) else f"{values!r}"
-        raise ValueError(f"{where}: {came} came, a list of {count} numbers is expected")
-    for position, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise ValueError(f"{where}: value {position} is {value!r}, finite numbers are allowed")
-    return [float(value) for value in values]
-
-
-def _person_category(categories: list, skeleton: Skeleton, path: Path) -> int:
-    """Return the id of the category that has the skeleton's joints."""
-    for category in categories:
-        if tuple(category.get("keypoints", ())) == skeleton.joints:
-            return category["id"]
-    found = {category.get("name"): category.get("keypoints") for category in categories}
+    Some releases leave `keypoints` empty: then it is the category called person.
+    """
+    for row, entry in enumerate(entries):
+        json_files.require(entry, ("id",), f"{where}: category {row}")
+        if categories.same_joints(entry.get("keypoints") or (), skeleton):
+            return entry["id"]
+    unnamed = [entry["id"] for entry in entries if not entry.get("keypoints")]
+    people = [entry["id"] for entry in entries if entry.get("name") == "person"]
+    if len(unnamed) == len(entries) and len(people) == 1:
+        return people[0]
+    found = {entry.get("name"): entry.get("keypoints") for entry in entries}
     raise ValueError(
-        f"{path}: no category has the joints of {skeleton.name}, {list(skeleton.joints)}; "
+        f"{where}: no category has the joints of {skeleton.name}, {list(skeleton.joints)}; "
         f"it has {found}. Annotations of another joint set need their own Skeleton"
     )
 
 
-def _check_person(record: dict, images: dict, skeleton: Skeleton, where: str) -> None:
-    if record["image_id"] not in images:
-        raise ValueError(f"{where}: image_id {record['image_id']!r} is not among the file's images")
-    _, _, width, height = _numbers(record["bbox"], 4, f"{where}: bbox")
+def _person(record: dict, skeleton: Skeleton, area: Area, where: str) -> dict:
+    """Return what is kept of a record, checked: joints, box, area, crowd flag and id."""
+    x, y, width, height = json_files.numbers(record["bbox"], 4, f"{where}: bbox")
     if width < 0 or height < 0:
         raise ValueError(f"{where}: bbox {record['bbox']} is inverted; it is [x, y, width, height]")
-    _numbers([record["area"]], 1, f"{where}: area")
-    joints = _numbers(record["keypoints"], 3 * len(skeleton.joints), f"{where}: keypoints")
-    for joint, visibility in zip(skeleton.joints, joints[2::3], strict=True):
-        if visibility not in (0, 1, 2):
-            raise ValueError(
-                f"{where}: keypoints: visibility of {joint} is {visibility:g}; 0 (not labelled), "
-                "1 (hidden) and 2 (visible) are allowed"
-            )
+    crowd = record.get("iscrowd", 0)
+    if crowd not in (0, 1):  # True and False among them
+        raise ValueError(f"{where}: iscrowd is {crowd!r}; 0, 1, true and false are allowed")
+    if area == "annotated" and "area" in record:
+        covered = json_files.number(record["area"], f"{where}: area")
+    else:
+        covered = extents.AREA_SHARE * width * height
+    given = record.get("keypoints")
+    no_joints = np.zeros((len(skeleton.joints), 3))
+    return {
+        "joints": keypoints(given, skeleton, where) if given not in (None, []) else no_joints,
+        "box": (x, y, x + width, y + height),
+        "area": covered,
+        "crowd": bool(crowd),
+        "id": record["id"],
+    }
 
 
-def _persons(records: list[dict], joints: int) -> Persons:
-    boxes = np.array([record["bbox"] for record in records], np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
+def _persons(people: list[dict], joints: int) -> Persons:
     return Persons(
-        np.array([r["keypoints"] for r in records], np.float64).reshape(-1, joints, 3),
-        boxes,
-        np.array([record["area"] for record in records], np.float64),
-        np.array([record["iscrowd"] for record in records], bool),
-        np.array([record["id"] for record in records], np.int64),
-        np.full(len(records), np.nan),
+        np.array([person["joints"] for person in people], np.float64).reshape(-1, joints, 3),
+        np.array([person["box"] for person in people], np.float64).reshape(-1, 4),
+        np.array([person["area"] for person in people], np.float64),
+        np.array([person["crowd"] for person in people], bool),
+        np.array([person["id"] for person in people], np.int64),
+        np.full(len(people), np.nan),
     )
+
+
+def _facts(image: dict, where: str) -> dict[str, Any]:
+    if "crowdIndex" not in image:
+        return {}
+    return {"crowd_index": json_files.number(image["crowdIndex"], f"{where}: crowdIndex")}

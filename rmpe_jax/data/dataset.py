@@ -144,13 +144,14 @@ def target(config: DataConfig) -> Skeleton | None:
     """Return the joints that are wanted: a known skeleton, that of a file, or None: the set's."""
     if not config.skeleton:
         return None
-    if config.skeleton in categories.KNOWN:
-        return categories.KNOWN[config.skeleton]
+    known = {skeleton.name: skeleton for skeleton in categories.KNOWN}
+    if config.skeleton in known:
+        return known[config.skeleton]
     path = Path(config.skeleton).expanduser()
     if path.suffix != ".json":
         raise ValueError(
             f"data.skeleton is {config.skeleton!r}; allowed are "
-            f"{', '.join(categories.KNOWN)}, or a JSON file with keypoints, skeleton and sigmas"
+            f"{', '.join(known)}, or a JSON file with keypoints, skeleton and sigmas"
         )
     return categories.read_skeleton(path)
 

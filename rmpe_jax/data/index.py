@@ -42,7 +42,9 @@ def annotations(index: Arrays) -> list[Annotation]:
     persons = zip(*(np.split(index[field], ends[:-1]) for field in Persons._fields), strict=True)
     facts = index["facts"].tobytes().decode().split("\n")
     return [
-        Annotation(int(image_id), str(name), int(height), int(width), Persons(*parts), json.loads(f))
+        Annotation(
+            int(image_id), str(name), int(height), int(width), Persons(*parts), json.loads(f)
+        )
         for image_id, name, height, width, parts, f in zip(
             *(index[field] for field in PLAIN), persons, facts, strict=True
         )

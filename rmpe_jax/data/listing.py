@@ -56,9 +56,7 @@ def of_split(config: DataConfig, split: Split) -> Listing:
     )
 
 
-def photographs(
-    entries: list[Annotation], images: Path, on_skip: OnSkip
-) -> Iterator[Photograph]:
+def photographs(entries: list[Annotation], images: Path, on_skip: OnSkip) -> Iterator[Photograph]:
     """Yield the photographs of annotations; one that cannot be read goes to `on_skip`.
 
     Every picture is decoded once, so that a broken one is found here and not in the middle of a

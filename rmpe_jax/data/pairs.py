@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from rmpe_jax.data import coco
+from rmpe_jax.data import detection_files
 from rmpe_jax.geometry import boxes
 from rmpe_jax.records import Annotation, Detections
 
@@ -44,7 +44,7 @@ def match(
 
 def of_file(path: Path, photographs: Sequence[Annotation], *, least_score: float = 0.0) -> Pairs:
     """Return the people matched by the detections of a file; errors of `of_photographs` name it."""
-    detections = coco.read_detections(path)
+    detections = detection_files.read(path)
     try:
         return of_photographs(photographs, detections, least_score=least_score)
     except ValueError as error:
@@ -64,7 +64,7 @@ def of_photographs(
     """
     image, person, offsets, seen = [], [], [], 0
     for row, entry in enumerate(photographs):
-        found = coco.of_image(detections, entry.image_id, entry.file_name)
+        found = detection_files.of_image(detections, entry.image_id, entry.file_name)
         detected_px = found.boxes_px[found.score >= least_score]
         seen += bool(len(found.score))
         people = entry.persons

@@ -108,7 +108,9 @@ def match(
         best = people - 1 - np.argmax(np.where(choice, similar, -2)[:, :, ::-1], axis=2)
         t, i = np.nonzero(some)
         taken[t, i, best[t, i]] = True
-        chosen = np.take_along_axis(np.broadcast_to(meeting.person, taken.shape), best[..., None], 2)
+        chosen = np.take_along_axis(
+            np.broadcast_to(meeting.person, taken.shape), best[..., None], 2
+        )
         whom[:, :, rank] = np.where(hit, chosen[..., 0], -1)
         other[:, :, rank] = some & ~hit
     return whom, other
@@ -156,7 +158,9 @@ def by_size(meeting: Meeting, persons: Persons, found: Found) -> Ranking:
     return ranking(meeting, found.score, counted, judged)
 
 
-def _padded(values: Bool[np.ndarray, " n"], rows: Int[np.ndarray, "i g"]) -> Bool[np.ndarray, "i g"]:
+def _padded(
+    values: Bool[np.ndarray, " n"], rows: Int[np.ndarray, "i g"]
+) -> Bool[np.ndarray, "i g"]:
     """Return the value of each row, False where there is none."""
     return np.append(values, False)[rows]  # -1 is the last
 

@@ -15,8 +15,7 @@ from rich.progress import track
 
 from rmpe_jax import nms_sets
 from rmpe_jax.config import EvaluationConfig, to_dict
-from rmpe_jax.data import coco as coco_files
-from rmpe_jax.data import images
+from rmpe_jax.data import detection_files, images
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.data.jitter import jittered
 from rmpe_jax.evaluation import bootstrap, coco
@@ -149,7 +148,7 @@ def read_proposals(settings: EvaluationConfig, source: PhotographSource) -> Prop
     """
     if settings.boxes is None:
         return None
-    proposals = coco_files.read_detections(Path(settings.boxes))
+    proposals = detection_files.read(Path(settings.boxes))
     entries = source.annotations()
     if not any(entry.image_id in proposals or entry.file_name in proposals for entry in entries):
         raise ValueError(
@@ -180,7 +179,7 @@ def proposed(
         boxes_px = np.array(boxes_px).reshape(count, 4)
         everybody = Detections(boxes_px, np.ones(count), np.ones(count, bool))
         return _rows(everybody, _to_find(photograph))
-    found = coco_files.of_image(proposals, photograph.image_id, photograph.file_name)
+    found = detection_files.of_image(proposals, photograph.image_id, photograph.file_name)
     return _rows(found, found.valid & (found.score >= settings.box_threshold))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rmpe_jax.data import coco, densities, fit_densities, fit_pgpg, pairs, pgpg
+from rmpe_jax.data import coco, densities, detection_files, fit_densities, fit_pgpg, pairs, pgpg
 from rmpe_jax.data.fit_pgpg import FitSettings
 from rmpe_jax.skeletons import COCO17
 from tests.data.test_atoms import people
@@ -288,7 +288,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
 def test_real_detections_lie_about_people_as_published(data_root):
     """Centred, with the spread of a good detector: somewhat below what the authors' had."""
     photographs = coco.index(data_root / "coco_pose" / "annotations" / "person_keypoints_val.json")
-    found = coco.read_detections(data_root / "detections" / "nanodet_plus_m15x_coco_val.json")
+    found = detection_files.read(data_root / "detections" / "nanodet_plus_m15x_coco_val.json")
     offset = pairs.of_photographs(photographs, found).offset
     assert len(offset) > 500
     np.testing.assert_allclose(offset.mean(axis=0), 0, atol=0.02)

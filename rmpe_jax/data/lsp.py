@@ -1,0 +1,68 @@
+"""Leeds Sports Pose and its extended training set: one person a picture, in joints.mat.
+
+Both count pixels from 1, as MATLAB does. Everything here is less 1, so that the upper left pixel is
+0 as in COCO's files. Joints: LSP14, left and right of the person. Boxes and areas are ours
+(`extents`). The sizes of the images are not in the file: height and width are 0.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from rmpe_jax.data import bodies, mat_files
+from rmpe_jax.data.bodies import Body
+from rmpe_jax.records import Annotation
+from rmpe_jax.skeletons import LSP14
+
+JOINTS = len(LSP14.joints)
+LSP_IMAGES, LSP_TRAIN = (
+    2000,
+    1000,
+)  # images 1-1000 train, 1001-2000 test (Johnson & Everingham 2010)
+FIRST_PIXEL = 1  # MATLAB's
+
+
+def index(joints: Path, split: Literal["train", "test"]) -> list[Annotation]:
+    """Return the images of a split; the set is told by the shape of its array.
+
+    LSP is [3, 14, 2000] with the flag 1 for a hidden joint, and every joint is labelled. The
+    extended set is [14, 3, N], all of it for training, with the flag 1 for a visible joint. Its
+    README calls the flag visibility, and where it is 0 no place is to be relied on (many lie
+    outside the picture, at the origin or below it): those count as not labelled. People of whom
+    nothing is labelled are left out.
+    """
+    array = np.asarray(mat_files.load(joints, "joints"))
+    if array.shape == (3, JOINTS, LSP_IMAGES):
+        x, y, hidden = array.astype(np.float64)
+        people = np.stack([x, y, 2 - (hidden > 0)], axis=-1).transpose(1, 0, 2)
+        rows = range(LSP_TRAIN) if split == "train" else range(LSP_TRAIN, LSP_IMAGES)
+        return _annotations(people, rows, "im{:04d}.jpg")
+    if array.ndim == 3 and array.shape[:2] == (JOINTS, 3):
+        if split != "train":
+            raise ValueError(
+                f"{joints}: the extended set, {array.shape}, has no {split} images; it is for "
+                "training alone"
+            )
+        people = array.astype(np.float64).transpose(2, 0, 1)
+        people[..., 2] = np.where(people[..., 2] > 0, 2, 0)
+        labelled = (people[..., 2] > 0).any(axis=1)
+        return _annotations(people, np.flatnonzero(labelled).tolist(), "im{:05d}.jpg")
+    raise ValueError(
+        f"{joints}: joints is an array of shape {array.shape}; (3, {JOINTS}, {LSP_IMAGES}), Leeds "
+        f"Sports Pose, and ({JOINTS}, 3, images), its extended set, are allowed"
+    )
+
+
+def _annotations(
+    people: Float[np.ndarray, "n k 3"], rows: range | list[int], file_name: str
+) -> list[Annotation]:
+    """Return the images of those rows, which are counted from 1 in names and ids."""
+    entries = []
+    for row in rows:
+        shifted = people[row] - [FIRST_PIXEL, FIRST_PIXEL, 0]
+        body = Body(np.where(shifted[:, 2:] > 0, shifted, 0.0))
+        persons = bodies.persons([body], row + 1, JOINTS)
+        entries.append(Annotation(row + 1, file_name.format(row + 1), 0, 0, persons, {}))
+    return entries
