@@ -170,4 +170,4 @@ def test_a_box_contains_its_edge_and_nothing_beyond(array):
     points = [[10, 20], [40, 80], [25, 50], [9.9, 50], [40.1, 50], [25, 19.9], [25, 80.1]]
     inside = boxes.contains(array(np.tile(BOXES[0], (7, 1))), array(points))
     assert inside.tolist() == [True] * 3 + [False] * 4
-    assert not boxes.contains(BOXES[0], np.array([np.nan, 50.0]))
+    assert not boxes.contains(BOXES[:1], np.array([[np.nan, 50.0]])).any()
