@@ -73,8 +73,8 @@ def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
     return intersection / xp.where(union > 0, union, 1)
 
 
-def contains(box: Float[Array, "*n 4"], point: Float[Array, "*n 2"]) -> Bool[Array, "*n"]:
-    """Return whether each box holds its point (x, y), the edge included; not for NaN."""
+def contains(box: Float[Array, "n 4"], point: Float[Array, "n 2"]) -> Bool[Array, " n"]:
+    """Return whether each of n boxes holds its own point (x, y), the edge included; not for NaN."""
     return namespace(box, point).all((box[..., :2] <= point) & (point <= box[..., 2:]), axis=-1)
 
 

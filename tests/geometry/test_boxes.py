@@ -163,3 +163,11 @@ def test_bad_boxes_are_refused_by_row_and_remedy(bad, message):
 def test_boxes_of_five_numbers_are_refused_with_names():
     with pytest.raises(TypeCheckError, match="box"):
         boxes.extend(np.zeros((3, 5)), 0.3)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+def test_a_box_contains_its_edge_and_nothing_beyond(array):
+    points = [[10, 20], [40, 80], [25, 50], [9.9, 50], [40.1, 50], [25, 19.9], [25, 80.1]]
+    inside = boxes.contains(array(np.tile(BOXES[0], (7, 1))), array(points))
+    assert inside.tolist() == [True] * 3 + [False] * 4
+    assert not boxes.contains(BOXES[:1], np.array([[np.nan, 50.0]])).any()
