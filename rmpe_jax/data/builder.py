@@ -53,7 +53,7 @@ class Photographs(tfds.core.ShardBasedBuilder):
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(name=name, description=release.obtain)
         for name, release in releases.RELEASES.items()
-    ]
+    ] + [tfds.core.BuilderConfig(name="synthetic", description="Drawn people.")]
     code_path = None  # nothing is downloaded; looking beside the code for checksums fails in 4.9.10
 
     def __init__(
@@ -70,10 +70,11 @@ class Photographs(tfds.core.ShardBasedBuilder):
         `kept` is a folder of finished shards; `on_photograph` is called for each photograph.
         """
         self.data, self.split, self.kept, self.on_photograph = data, split, kept, on_photograph
+        if data is not None:
+            settings["config"] = data.source
         super().__init__(**settings)
-        if self.builder_config is not None:
-            instructions = releases.RELEASES[self.builder_config.name].obtain
-            self.MANUAL_DOWNLOAD_INSTRUCTIONS = instructions
+        if data is None and self.builder_config.name in releases.RELEASES:
+            self.MANUAL_DOWNLOAD_INSTRUCTIONS = self.builder_config.description
 
     def _info(self) -> tfds.core.DatasetInfo:
         tensor = tfds.features.Tensor
@@ -104,8 +105,9 @@ class Photographs(tfds.core.ShardBasedBuilder):
             data, splits = self.data, [self.split]
         else:
             name: Any = self.builder_config.name
-            data = DataConfig(source=name, root=str(dl_manager.manual_dir))
-            splits = list(releases.RELEASES[name].places)
+            drawn = name == "synthetic"
+            data = DataConfig(source=name, root="" if drawn else str(dl_manager.manual_dir))
+            splits = listing.published(data)
         made = {}
         for split in splits:
             listed = listing.of_split(data, split)
@@ -169,7 +171,7 @@ def write(
 
 def open_split(folder: Path, split: Split) -> Any:
     """Return the records of a written split: a sequence of dictionaries, images still encoded."""
-    (path,) = folder.glob(f"{Photographs.name}/*{VERSION}")
+    (path,) = folder.glob(f"{Photographs.name}/*/{VERSION}")
     builder: Any = tfds.builder_from_directory(path)
     encoded = {"image": tfds.decode.SkipDecoding()}
     return builder.as_data_source(split, decoders=encoded)

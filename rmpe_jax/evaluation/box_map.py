@@ -59,7 +59,7 @@ def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -
     excused &= assigned < 0
     judged = candidates._replace(score=np.where(excused[:, None], -np.inf, candidates.score))
     rankings = multi_person.rank(people, judged, assigned, len(photographs))
-    return Judged(JOINTS, rankings, 0)
+    return Judged(JOINTS, rankings, {})
 
 
 def table(judged: Judged, weights: Real[np.ndarray, " i"] | None = None) -> dict[str, float]:

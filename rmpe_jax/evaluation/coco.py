@@ -65,8 +65,11 @@ def average_precision(
         if not records:
             counted = any(a["num_keypoints"] > 0 and not a["iscrowd"] for a in truth["annotations"])
             return dict.fromkeys(NAMES, 0.0 if counted else -1.0)
-        # loadRes adds fields to the dicts it is given: hand it copies.
-        copies: Any = [dict(record) for record in records]
+        # Copies, because loadRes adds fields; without boxes, because it would take a pose's area, of
+        # which APm and APl depend, from them and not from the joints as COCO's server does.
+        copies: Any = [
+            {name: value for name, value in record.items() if name != "bbox"} for record in records
+        ]
         found = expected.loadRes(copies)
         scorer = COCOeval(expected, found, "keypoints")
         scorer.params.kpt_oks_sigmas = np.asarray(skeleton.sigmas)

@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 def from_records(
-    records: Sequence[dict[str, Any]],
+    records: Sequence[Any],
     photographs: Sequence[Annotation],
     skeleton: Skeleton,
     *,

@@ -56,8 +56,8 @@ def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -
     """Return the rankings of the 14 joints by photograph.
 
     Members of groups whose head size is not known (NaN or 0) are left out with their joints and
-    counted. Raises ValueError if the skeleton lacks a joint, or a photograph does not say its
-    groups (none is said by an empty list).
+    counted, as are photographs that do not say their groups (none is said by an empty list).
+    Raises ValueError if the skeleton lacks a joint, or no photograph says its groups.
     """
     at = columns.places(skeleton, JOINTS, "MPII mAP")
     groups = _groups(photographs)
@@ -79,7 +79,10 @@ def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -
         ranking.regroup(joint, groups.image, len(photographs))
         for joint in multi_person.rank(people, candidates, assigned, len(groups.image))
     ]
-    return Judged(JOINTS, rankings, len(np.unique(groups.person[~known])))
+    silent = sum("groups" not in photograph.facts for photograph in photographs)
+    headless = len(np.unique(groups.person[~known]))
+    left_out = {"photographs without groups": silent, "people without head size": headless}
+    return Judged(JOINTS, rankings, left_out)
 
 
 def table(judged: Judged, weights: Real[np.ndarray, " i"] | None = None) -> dict[str, float]:
@@ -94,16 +97,16 @@ def table(judged: Judged, weights: Real[np.ndarray, " i"] | None = None) -> dict
 
 
 def _groups(photographs: Sequence[Annotation]) -> _Groups:
-    silent = [photograph.image_id for photograph in photographs if "groups" not in photograph.facts]
-    if silent:
+    if photographs and not any("groups" in photograph.facts for photograph in photographs):
         raise ValueError(
-            f"MPII mAP: {len(silent)} of {len(photographs)} photographs do not say their groups, "
-            f"first image {silent[0]}: facts['groups'] must be a list, [] where there is none. "
-            "For sets without groups and heads there is rmpe_jax.evaluation.box_map"
+            f"MPII mAP: none of the {len(photographs)} photographs says its groups of people "
+            "(MPII's groups_v12.mat, beside the annotations); sets without groups and heads have "
+            "mAP@0.1box"
         )
     people = [len(photograph.persons.person_id) for photograph in photographs]
     first = np.cumsum(people) - people
-    of = [(row, group) for row, p in enumerate(photographs) for group in p.facts["groups"]]
+    told = ((row, photograph.facts.get("groups", ())) for row, photograph in enumerate(photographs))
+    of = [(row, group) for row, groups in told for group in groups]
     for row, group in of:
         if not all(0 <= member < people[row] for member in group["members"]):
             raise ValueError(

@@ -39,11 +39,11 @@ class Candidates(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """The rankings of named joints; `without_head_size` people had no unit and were left out."""
+    """The rankings of named joints, and how many of what was left out, by what it was."""
 
     joints: tuple[str, ...]
     rankings: list[Ranking]
-    without_head_size: int
+    left_out: dict[str, int]
 
 
 def pairs(

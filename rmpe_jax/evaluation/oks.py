@@ -108,10 +108,8 @@ def match(
         best = people - 1 - np.argmax(np.where(choice, similar, -2)[:, :, ::-1], axis=2)
         t, i = np.nonzero(some)
         taken[t, i, best[t, i]] = True
-        chosen = np.take_along_axis(
-            np.broadcast_to(meeting.person, taken.shape), best[..., None], 2
-        )
-        whom[:, :, rank] = np.where(hit, chosen[..., 0], -1)
+        chosen = meeting.person[np.arange(photographs), best]
+        whom[:, :, rank] = np.where(hit, chosen, -1)
         other[:, :, rank] = some & ~hit
     return whom, other
 

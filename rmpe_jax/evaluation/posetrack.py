@@ -73,7 +73,7 @@ def judge(frames: Sequence[Annotation], found: Found, skeleton: Skeleton) -> Jud
     candidates = Candidates(places, score, image)
     assigned = multi_person.assign(people, candidates)
     rankings = multi_person.rank(people, candidates, assigned, len(frames))
-    return Judged(JOINTS, rankings, int(np.sum(~known)))
+    return Judged(JOINTS, rankings, {"people without head size": int(np.sum(~known))})
 
 
 def table(judged: Judged, weights: Real[np.ndarray, " i"] | None = None) -> dict[str, float]:

@@ -59,6 +59,9 @@ def table(result: dict[str, Any]) -> str:
             lines += [_interval(result, name)]
     for name, reason in result.get("refused", {}).items():
         lines.append(f"{name}: not measured: {reason}")
+    for name, passed in result.get("left_out", {}).items():
+        told = ", ".join(f"{what}: {of}" for what, of in passed.items())
+        lines.append(f"{name}: left out: {told}")
     for name, parts in result.get("breakdown", {}).items():
         told = ", ".join(f"{part}: {of['AP']:.3f} ({of['people']})" for part, of in parts.items())
         lines.append(f"AP by {name} (people): {told}")

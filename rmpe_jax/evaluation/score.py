@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from rmpe_jax.evaluation import bootstrap
 from rmpe_jax.evaluation.found import Found
-from rmpe_jax.evaluation.metrics import COCO, METRICS, of_set
+from rmpe_jax.evaluation.metrics import COCO, METRICS, left_out, of_set
 from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import Skeleton
 
@@ -19,13 +19,15 @@ Figures = dict[str, float | None]
 class Scores(NamedTuple):
     """What poses are worth: figures by metric, their intervals, and the draws behind these.
 
-    A figure that cannot be taken is None. `refused` says of metrics that cannot be taken why.
+    A figure that cannot be taken is None. `refused` says of metrics that cannot be taken why, and
+    `left_out` what a metric passed over.
     """
 
     figures: dict[str, Figures]
     intervals: dict[str, dict[str, list[float | None]]]
     draws: dict[str, Float[np.ndarray, "r m"]]
     refused: dict[str, str]
+    left_out: dict[str, dict[str, Any]]
 
 
 def score(
@@ -40,7 +42,7 @@ def score(
 
     `resamples` draws make an interval; with 0 there are none.
     """
-    scores = Scores({}, {}, {}, {})
+    scores = Scores({}, {}, {}, {}, {})
     for name in of_set(data_set):
         metric = METRICS[name]
         if metric.single and len(found.score) and (found.person_id < 0).any():
@@ -51,11 +53,15 @@ def score(
         except ValueError as error:
             scores.refused[name] = str(error)
             continue
-        figures = metric.table(judged)
+        if passed := left_out(judged):
+            scores.left_out[name] = passed
+        figures = metric.table(judged, skeleton, None)
         scores.figures[name] = {key: _told(value) for key, value in figures.items()}
         if resamples and len(photographs) > 1:
             draws = bootstrap.drawn(
-                lambda weights, m=metric, j=judged: _values(m.table(j, weights), name),
+                lambda weights, table=metric.table, of=judged: _values(
+                    table(of, skeleton, weights)
+                ),
                 len(photographs),
                 resamples=resamples,
             )
@@ -73,10 +79,11 @@ def flat(scores: Scores) -> dict[str, Any]:
     coco = scores.figures.get(COCO, {})
     others = {name: figures for name, figures in scores.figures.items() if name != COCO}
     result: dict[str, Any] = {**coco, **others, "intervals": scores.intervals}
-    return result | ({"refused": scores.refused} if scores.refused else {})
+    told = {"refused": scores.refused, "left_out": scores.left_out}
+    return result | {name: value for name, value in told.items() if value}
 
 
-def _values(figures: dict[str, float], metric: str) -> Float[np.ndarray, " m"]:
+def _values(figures: dict[str, float]) -> Float[np.ndarray, " m"]:
     values = np.array(list(figures.values()), np.float64)
     # COCO says -1 where there is nothing to find: no figure to average over.
     return np.where(values < 0, np.nan, values)

@@ -9,6 +9,8 @@ from rmpe_jax.data import coco as coco_files
 from rmpe_jax.evaluation import coco, coco_figures, oks
 from rmpe_jax.evaluation.everyone import everyone
 from rmpe_jax.evaluation.found import Found, from_records
+from rmpe_jax.geometry import boxes
+from rmpe_jax.records import Persons
 from rmpe_jax.skeletons import COCO17
 from tests import references_multi_person as plain
 from tests.evaluation import cases
@@ -71,10 +73,7 @@ def plain_image(entry, found, image):
         {
             "joints": [(x, y) if v > 0 else None for x, y, v in persons.joints_px[row]],
             "area": persons.area[row],
-            "bbox": (
-                *persons.boxes_px[row, :2],
-                *np.diff(persons.boxes_px[row].reshape(2, 2), axis=0)[0],
-            ),
+            "bbox": tuple(boxes.to_xywh(persons.boxes_px[row])),
             "iscrowd": bool(persons.is_crowd[row]),
         }
         for row in range(len(persons.area))
@@ -89,9 +88,7 @@ def plain_image(entry, found, image):
 def test_equal_similarities_go_to_the_last_person_as_in_pycocotools():
     entries = cases.photographs(np.random.default_rng(3), 6, most=3)
     twice = [
-        entry._replace(
-            persons=type(entry.persons)(*(np.repeat(f, 2, axis=0) for f in entry.persons))
-        )
+        entry._replace(persons=Persons(*(np.repeat(f, 2, axis=0) for f in entry.persons)))
         for entry in entries
     ]
     found = cases.found(np.random.default_rng(4), twice, spread=3.0)

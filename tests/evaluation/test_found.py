@@ -39,7 +39,7 @@ def test_what_a_record_does_not_tell_is_marked(entries):
     [
         (
             {"image_id": 9},
-            "pose 0: image_id 9 is none of the 4 photographs' of this set; are these",
+            "pose 0: image_id 9 is none of the 4 photographs' of this set; are",
         ),
         ({"keypoints": [0.0] * 50}, r"50 numbers came \(no multiple of 3\); COCO17 has 17 joints"),
         ({"keypoints": [0.0] * 48}, r"48 numbers came \(16 joints\); COCO17 has 17"),

@@ -97,7 +97,7 @@ def test_members_without_a_head_size_are_left_out_and_counted():
         one = pair(groups=[ALL, ALL], head=[size, 10.0])
         poses = found(MPII16, [(0, body(MPII16, 300))])
         judged = mpii.judge([one], poses, MPII16)
-        assert judged.without_head_size == 1
+        assert judged.left_out["people without head size"] == 1
         assert judged.rankings[0].needed.tolist() == [[2]]
         assert mpii.table(judged)["Total"] == 1
 
@@ -173,8 +173,16 @@ def test_a_skeleton_without_heads_is_refused_by_name():
 
 
 def test_photographs_that_say_no_groups_are_refused():
-    with pytest.raises(ValueError, match="1 of 2 photographs.*image 7.*box_map"):
-        mpii.judge([pair(), pair(groups=[])], found(MPII16, []), MPII16)
+    with pytest.raises(ValueError, match="none of the 2 photographs says .*mAP@0.1box"):
+        mpii.judge([pair(), pair()], found(MPII16, []), MPII16)
+
+
+def test_photographs_that_say_no_groups_are_left_out_beside_others_and_counted():
+    poses = found(MPII16, [(0, body(MPII16, 100)), (1, body(MPII16, 100)), (1, body(MPII16, 300))])
+    judged = mpii.judge([pair(), pair(groups=[ALL])], poses, MPII16)
+    assert judged.left_out["photographs without groups"] == 1
+    assert mpii.table(judged)["Total"] == 1
+    assert judged.rankings[0].needed.tolist() == [[0, 2]]
 
 
 @pytest.mark.parametrize("member", [-1, 2])

@@ -104,7 +104,7 @@ def test_people_without_a_head_size_are_left_out_and_counted(size):
     judged = posetrack.judge(
         [frame(head=[10.0, size])], found(POSETRACK, [(0, body(POSETRACK, 100))]), POSETRACK
     )
-    assert judged.without_head_size == 1
+    assert judged.left_out["people without head size"] == 1
     assert posetrack.table(judged)["Total"] == 1
 
 
