@@ -15,6 +15,7 @@ LIMBS = {
     "Knee": ("left_knee", "right_knee"),
     "Ank": ("left_ankle", "right_ankle"),
 }
+NECKS = ("upper_neck", "neck", "head_bottom")  # what sets call the lower end of the head
 
 
 def places(skeleton: Skeleton, names: Sequence[str], metric: str) -> Int[np.ndarray, " k"]:
@@ -42,3 +43,8 @@ def columns(
     return {
         column: mean(np.array([value[joint] for joint in joints])) for column, joints in of.items()
     }
+
+
+def neck(skeleton: Skeleton) -> str:
+    """Return the skeleton's name of the lower end of the head, "" if it has none."""
+    return next((name for name in NECKS if name in skeleton.joints), "")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rmpe_jax.evaluation import single_person
+from rmpe_jax.evaluation import single_person, sticks
 from rmpe_jax.evaluation.everyone import everyone
 from rmpe_jax.evaluation.found import Found
 from rmpe_jax.evaluation.single_person import Counts, Pckh
@@ -44,9 +44,9 @@ def pck(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> 
 
 
 def pcp(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> Counts:
-    """Return the counts of strict PCP by photograph: `single_person.pcp`."""
+    """Return the counts of strict PCP by photograph: `sticks.pcp`."""
     given = _given(photographs, found, skeleton)
-    counts = single_person.pcp(*given[:3], skeleton)
+    counts = sticks.pcp(*given[:3], skeleton)
     return single_person.by_photograph(counts, given.image, len(photographs))
 
 

@@ -1,4 +1,4 @@
-"""How many joints of people, each given, are found: PCKh (MPII), PCK and PCP (LSP).
+"""How many joints of people, each given, are found: PCKh (MPII) and PCK (LSP).
 
 `joints_px` were found and `truth_px` annotated, in the same pixels, row by row for the same person;
 a joint that was not found is NaN, and missed. Everything in [0, 1].
@@ -12,9 +12,19 @@ from jaxtyping import Bool, Float, Int, Real
 from rmpe_jax.evaluation import columns
 from rmpe_jax.skeletons import Skeleton
 
-NECKS = ("upper_neck", "neck", "head_bottom")  # what sets call the lower end of the head
 TORSO = ("left_shoulder", "right_hip")  # the ends of LSP's unit of distance
 MPII = (*(joint for pair in columns.LIMBS.values() for joint in pair), "upper_neck", "head_top")
+ARMS = (*columns.LIMBS["Sho"], *columns.LIMBS["Elb"], *columns.LIMBS["Wri"])
+PCKH_COLUMNS = {
+    "head": ("head_top",),
+    "official_head": ("upper_neck", "head_top"),
+    "shoulder": columns.LIMBS["Sho"],
+    "elbow": columns.LIMBS["Elb"],
+    "wrist": columns.LIMBS["Wri"],
+    "hip": columns.LIMBS["Hip"],
+    "knee": columns.LIMBS["Knee"],
+    "ankle": columns.LIMBS["Ank"],
+}
 
 
 class Counts(NamedTuple):
@@ -29,7 +39,10 @@ class Counts(NamedTuple):
 
 
 class Pckh(NamedTuple):
-    """The counts of which the reports of MPII are made: distance / head size <= 0.5, < 0.5, ...."""
+    """The counts of which MPII's reports are made, by distance / head size.
+
+    In turn <= 0.5, < 0.5, <= 0.1 and <= 0.11.
+    """
 
     half: Counts
     below_half: Counts
@@ -55,7 +68,7 @@ def pckh(
     unit = np.where(known, head_size_px, 1)[:, None]
     distance = np.sqrt(np.sum((joints_px - truth_px) ** 2, axis=2)) / unit
     right = distance < threshold if below else distance <= threshold
-    return _count(right, labelled, known)
+    return count(right, labelled, known)
 
 
 def pckh_all(
@@ -88,28 +101,15 @@ def pckh_table(
     each row of the counts counts. Raises ValueError if the skeleton lacks one of the 14.
     """
     at = columns.places(skeleton, MPII, "PCKh")
-    value = dict(zip(MPII, share(counts.half, weights)[at], strict=True))
-    pairs = {name: np.array([value[joint] for joint in of]) for name, of in columns.LIMBS.items()}
-    strict = share(counts.below_half, weights)[at]
-    arms = columns.places(
-        skeleton, [j for c in ("Sho", "Elb", "Wri") for j in columns.LIMBS[c]], ""
-    )
     total = pooled(counts.half, at, weights)
     return {
-        "head": float(value["head_top"]),
-        "shoulder": columns.mean(pairs["Sho"]),
-        "elbow": columns.mean(pairs["Elb"]),
-        "wrist": columns.mean(pairs["Wri"]),
-        "hip": columns.mean(pairs["Hip"]),
-        "knee": columns.mean(pairs["Knee"]),
-        "ankle": columns.mean(pairs["Ank"]),
+        **columns.columns(share(counts.half, weights)[at], MPII, PCKH_COLUMNS),
         "mean_hrnet_count_weighted": total,
         "mean_official_total": total,
-        "mean_pytorch_pose_unweighted": columns.mean(strict),
+        "mean_pytorch_pose_unweighted": columns.mean(share(counts.below_half, weights)[at]),
         "mean_at_0p1": pooled(counts.tenth, at, weights),
         "mean_hrnet_at_0p11": pooled(counts.eleven_hundredths, at, weights),
-        "upper_body": pooled(counts.half, arms, weights),
-        "official_head": columns.mean(np.array([value["upper_neck"], value["head_top"]])),
+        "upper_body": pooled(counts.half, columns.places(skeleton, ARMS, "PCKh"), weights),
     }
 
 
@@ -141,77 +141,17 @@ def pck_table(
     """
     limbs = [joint for pair in columns.LIMBS.values() for joint in pair]
     columns.places(skeleton, limbs, "PCK")
-    head = [joint for joint in (_neck(skeleton), "head_top") if joint in skeleton.joints]
+    head = [joint for joint in (columns.neck(skeleton), "head_top") if joint in skeleton.joints]
     of = {"Head": head, **columns.LIMBS, "Total": [*head, *limbs]}
     return columns.columns(share(counts, weights), skeleton.joints, of)
 
 
-def sticks(skeleton: Skeleton) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Return by name the sticks of PCP: of both ends the joints in whose middle it lies.
-
-    Ten, as LSP has them: lower and upper legs and arms, the torso from the middle of the hips to
-    that of the shoulders, and the head from the neck to its top, which is left out for skeletons
-    without these. Raises ValueError if the skeleton lacks a joint of the limbs.
-    """
-    limbs = [joint for pair in columns.LIMBS.values() for joint in pair]
-    columns.places(skeleton, limbs, "PCP")
-    found = {}
-    for side in ("left", "right"):
-        for name, upper, lower in (
-            ("upper_arm", "shoulder", "elbow"),
-            ("lower_arm", "elbow", "wrist"),
-            ("upper_leg", "hip", "knee"),
-            ("lower_leg", "knee", "ankle"),
-        ):
-            found[f"{side}_{name}"] = ((f"{side}_{upper}",), (f"{side}_{lower}",))
-    found["torso"] = (columns.LIMBS["Hip"], columns.LIMBS["Sho"])
-    if {_neck(skeleton), "head_top"} <= set(skeleton.joints):
-        found["head"] = ((_neck(skeleton),), ("head_top",))
-    return found
-
-
-def pcp(
-    joints_px: Float[np.ndarray, "n k 2"],
-    truth_px: Float[np.ndarray, "n k 2"],
-    labelled: Bool[np.ndarray, "n k"],
-    skeleton: Skeleton,
+def count(
+    right: Bool[np.ndarray, "n k"], labelled: Bool[np.ndarray, "n k"], known: Bool[np.ndarray, " n"]
 ) -> Counts:
-    """Return by person which of the `sticks` are right: strict PCP, in the order of their names.
-
-    A stick is right if each of its ends is within half of its annotated length; it is labelled if
-    all of its joints are. Nobody is left out. Ferrari et al., Progressive Search Space Reduction
-    (CVPR 2008), in the strict reading of Pishchulin et al. (CVPR 2012).
-    """
-    near, known = [], []
-    for ends in sticks(skeleton).values():
-        at = [columns.places(skeleton, end, "PCP") for end in ends]
-        true = [truth_px[:, end].mean(axis=1) for end in at]
-        found = [joints_px[:, end].mean(axis=1) for end in at]
-        half = np.sqrt(np.sum((true[0] - true[1]) ** 2, axis=1)) / 2
-        error = [np.sqrt(np.sum((f - t) ** 2, axis=1)) for f, t in zip(found, true, strict=True)]
-        near.append((error[0] <= half) & (error[1] <= half))
-        known.append(labelled[:, np.concatenate(at)].all(axis=1))
-    return _count(np.stack(near, 1), np.stack(known, 1), np.ones(len(truth_px), bool))
-
-
-def pcp_table(
-    counts: Counts, skeleton: Skeleton, weights: Real[np.ndarray, " i"] | None = None
-) -> dict[str, float]:
-    """Return Torso, Upper leg, Lower leg, Upper arm, Lower arm, Head, and the mean of the sticks.
-
-    For `weights` see `pckh_table`.
-    """
-    names = list(sticks(skeleton))
-    of = {
-        "Torso": ["torso"],
-        "Upper leg": ["left_upper_leg", "right_upper_leg"],
-        "Lower leg": ["left_lower_leg", "right_lower_leg"],
-        "Upper arm": ["left_upper_arm", "right_upper_arm"],
-        "Lower arm": ["left_lower_arm", "right_lower_arm"],
-        "Head": [name for name in names if name == "head"],
-        "Total": names,
-    }
-    return columns.columns(share(counts, weights), names, of)
+    """Return the counts of people with those that are not `known` left out."""
+    counted = labelled & known[:, None]
+    return Counts((right & counted).astype(int), counted.astype(int), (~known).astype(int))
 
 
 def share(counts: Counts, weights: Real[np.ndarray, " i"] | None = None) -> Float[np.ndarray, " k"]:
@@ -247,15 +187,3 @@ def _sums(
     if weights is None:
         return counts.hits.sum(axis=0), counts.labelled.sum(axis=0)
     return weights @ counts.hits, weights @ counts.labelled
-
-
-def _count(
-    right: Bool[np.ndarray, "n k"], labelled: Bool[np.ndarray, "n k"], known: Bool[np.ndarray, " n"]
-) -> Counts:
-    counted = labelled & known[:, None]
-    return Counts((right & counted).astype(int), counted.astype(int), (~known).astype(int))
-
-
-def _neck(skeleton: Skeleton) -> str:
-    """Return the skeleton's name of the lower end of the head, "" if it has none."""
-    return next((name for name in NECKS if name in skeleton.joints), "")

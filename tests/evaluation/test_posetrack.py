@@ -114,6 +114,9 @@ def test_joints_that_the_skeleton_lacks_are_nan_and_in_no_mean():
     fewer = POSETRACK._replace(name="FEWER", joints=tuple(POSETRACK.joints[row] for row in keep))
     pose = body(POSETRACK, 100)[keep]
     judged = posetrack.judge([photograph(1, [pose])], found(fewer, [(0, pose)]), fewer)
+    assert [len(joint.image) for joint in judged.rankings] == [
+        int(name in fewer.joints) for name in posetrack.JOINTS
+    ]
     figures = posetrack.table(judged)
     assert np.isnan(figures.pop("Ank"))
     assert set(figures.values()) == {1.0}

@@ -75,6 +75,13 @@ def test_precision_and_recall_are_pycocotools_to_the_last_bit(seed):
     assert list(found) == expected
 
 
+def test_a_single_true_detection_has_the_last_bit_missing_as_in_pycocotools():
+    score, true = np.array([0.5]), np.array([True])
+    expected, _ = coco(true, ~true, score, 1)
+    found = ranking.interpolated_precision(one([0], [1], [1])).item()
+    assert found == expected < 1
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_area_is_that_of_plain_loops(seed):
     image, score, true, false, needed = random(seed)

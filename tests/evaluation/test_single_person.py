@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from rmpe_jax.evaluation import given_persons, single_person
+from rmpe_jax.evaluation import given_persons, single_person, sticks
 from rmpe_jax.evaluation.single_person import Counts
 from rmpe_jax.skeletons import COCO17, MPII16
 from tests.evaluation.scenes import body, empty, found, photograph
@@ -195,15 +195,15 @@ def test_people_without_a_torso_are_left_out_of_pck(lost):
 
 
 def test_pcp_has_ten_sticks_and_nine_without_a_head():
-    assert len(single_person.sticks(LSP)) == 10
-    assert single_person.sticks(LSP)["head"] == (("upper_neck",), ("head_top",))
-    assert len(single_person.sticks(COCO17)) == 9
+    assert len(sticks.ends(LSP)) == 10
+    assert sticks.ends(LSP)["head"] == (("upper_neck",), ("head_top",))
+    assert len(sticks.ends(COCO17)) == 9
 
 
 @pytest.mark.parametrize("neck", ["upper_neck", "neck", "head_bottom"])
 def test_the_neck_goes_by_its_names(neck):
     joints = tuple(neck if name == "upper_neck" else name for name in LSP.joints)
-    assert single_person.sticks(LSP._replace(joints=joints))["head"] == ((neck,), ("head_top",))
+    assert sticks.ends(LSP._replace(joints=joints))["head"] == ((neck,), ("head_top",))
 
 
 def length(truth, a: str, b: str) -> float:
@@ -216,31 +216,31 @@ def length(truth, a: str, b: str) -> float:
 def test_both_ends_of_a_stick_must_be_within_half_its_length(end, share, right):
     _, truth, _ = lsp()
     off = share * length(truth, "right_elbow", "right_wrist")
-    hits = single_person.pcp(*lsp({end: off}), LSP).hits[0]
-    sticks = dict(zip(single_person.sticks(LSP), hits.tolist(), strict=True))
-    assert bool(sticks["right_lower_arm"]) == right
-    assert sticks["left_lower_arm"] == sticks["head"] == 1
+    hits = sticks.pcp(*lsp({end: off}), LSP).hits[0]
+    found_sticks = dict(zip(sticks.ends(LSP), hits.tolist(), strict=True))
+    assert bool(found_sticks["right_lower_arm"]) == right
+    assert found_sticks["left_lower_arm"] == found_sticks["head"] == 1
 
 
 def test_the_torso_is_between_the_middles():
     given = lsp({"right_hip": 200, "left_hip": -200})
-    hits = single_person.pcp(*given, LSP).hits[0].tolist()
-    sticks = dict(zip(single_person.sticks(LSP), hits, strict=True))
-    assert sticks["torso"] == 1
-    assert sticks["left_upper_leg"] == sticks["right_upper_leg"] == 0
+    hits = sticks.pcp(*given, LSP).hits[0].tolist()
+    found_sticks = dict(zip(sticks.ends(LSP), hits, strict=True))
+    assert found_sticks["torso"] == 1
+    assert found_sticks["left_upper_leg"] == found_sticks["right_upper_leg"] == 0
 
 
 def test_a_stick_is_labelled_if_all_its_joints_are():
     joints, truth, labelled = lsp()
     labelled[0, LSP.joints.index("left_hip")] = False
-    known = single_person.pcp(joints, truth, labelled, LSP).labelled[0].tolist()
-    names = [n for n, k in zip(single_person.sticks(LSP), known, strict=True) if not k]
+    known = sticks.pcp(joints, truth, labelled, LSP).labelled[0].tolist()
+    names = [n for n, k in zip(sticks.ends(LSP), known, strict=True) if not k]
     assert names == ["left_upper_leg", "torso"]
 
 
 def test_pcp_table_by_hand():
-    counts = single_person.pcp(*lsp({"right_ankle": 500, "head_top": 500}), LSP)
-    assert single_person.pcp_table(counts, LSP) == {
+    counts = sticks.pcp(*lsp({"right_ankle": 500, "head_top": 500}), LSP)
+    assert sticks.pcp_table(counts, LSP) == {
         "Torso": 1,
         "Upper leg": 1,
         "Lower leg": 0.5,
@@ -255,7 +255,7 @@ def test_pcp_and_pck_name_what_a_skeleton_lacks():
     tail = COCO17._replace(name="NO_ELBOWS", joints=COCO17.joints[:7] + COCO17.joints[9:])
     counts = Counts(np.zeros((1, 15), int), np.zeros((1, 15), int), np.zeros(1, int))
     with pytest.raises(ValueError, match="PCP needs the joints left_elbow, right_elbow"):
-        single_person.sticks(tail)
+        sticks.ends(tail)
     with pytest.raises(ValueError, match="PCK needs the joints left_elbow, right_elbow"):
         single_person.pck_table(counts, tail)
     headless = COCO17._replace(name="ONE_HIP", joints=COCO17.joints[:12])
