@@ -31,11 +31,16 @@ class Mixture(NamedTuple):
         return hashlib.sha256(repr((parts, self.weights)).encode()).hexdigest()
 
 
-def deal(weights: tuple[float, ...], seed: int) -> tuple[Int[np.ndarray, " b"], ...]:
-    """Return one block: (set of each sample, how many of that set came before, size of each set).
+class Block(NamedTuple):
+    """The set of each of b samples, how many of that set came before, and how many each has."""
 
-    Every set with a weight above 0 has at least one sample in a block.
-    """
+    sets: Int[np.ndarray, " b"]
+    before: Int[np.ndarray, " b"]
+    counts: Int[np.ndarray, " s"]
+
+
+def deal(weights: tuple[float, ...], seed: int) -> Block:
+    """Return how a block is dealt; a set with a weight above 0 has at least one sample of it."""
     if min(weights) < 0 or sum(weights) <= 0:
         raise ValueError(
             f"the weights of the data sets are {weights}; 0 or more are allowed, one above 0: set "
@@ -48,12 +53,11 @@ def deal(weights: tuple[float, ...], seed: int) -> tuple[Int[np.ndarray, " b"], 
     before = np.empty_like(sets)
     for chosen, count in enumerate(counts):
         before[sets == chosen] = np.arange(count)
-    return sets, before, counts
+    return Block(sets, before, counts)
 
 
-def place(block: tuple[Int[np.ndarray, " b"], ...], number: int) -> tuple[int, int]:
+def place(block: Block, number: int) -> tuple[int, int]:
     """Return (set, its own sample number) of sample `number` of the run."""
-    sets, before, counts = block
-    round_, at = divmod(number, len(sets))
-    chosen = int(sets[at])
-    return chosen, round_ * int(counts[chosen]) + int(before[at])
+    round_, at = divmod(number, len(block.sets))
+    chosen = int(block.sets[at])
+    return chosen, round_ * int(block.counts[chosen]) + int(block.before[at])

@@ -21,7 +21,7 @@ from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import Skeleton
 
 # Parts by the lowest value in each; the last has no end.
-PEOPLE = {"1": 1, "2": 2, "3-5": 3, "6-9": 6, "10+": 10}
+PEOPLE = {"1": 1.0, "2": 2.0, "3-5": 3.0, "6-9": 6.0, "10+": 10.0}
 IOU = {"below 0.5": -np.inf, "0.5-0.7": 0.5, "0.7-0.9": 0.7, "0.9+": 0.9}
 VISIBLE = {"below half": 0.0, "half or more": 0.5, "all": 1.0}
 

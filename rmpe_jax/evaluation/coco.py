@@ -59,21 +59,28 @@ def average_precision(
     """
     # pycocotools reports progress by print; a library call should be silent.
     with contextlib.redirect_stdout(io.StringIO()):
-        expected = COCO()
-        expected.dataset = truth  # pyright: ignore[reportAttributeAccessIssue] (no stubs)
-        expected.createIndex()
-        if not records:
-            counted = any(a["num_keypoints"] > 0 and not a["iscrowd"] for a in truth["annotations"])
-            return dict.fromkeys(NAMES, 0.0 if counted else -1.0)
-        # Copies, because loadRes adds fields; without boxes, because it would take a pose's area, of
-        # which APm and APl depend, from them and not from the joints as COCO's server does.
-        copies: Any = [
-            {name: value for name, value in record.items() if name != "bbox"} for record in records
-        ]
-        found = expected.loadRes(copies)
+        expected = _indexed(truth)
+        if records:
+            # Copies, because loadRes adds fields; without boxes, because it would take a pose's
+            # area from them and not from the joints as COCO's server does: APm and APl need it.
+            copies: Any = [
+                {name: value for name, value in record.items() if name != "bbox"}
+                for record in records
+            ]
+            found = expected.loadRes(copies)
+        else:
+            found = _indexed(truth | {"annotations": []})  # loadRes wants at least one
         scorer = COCOeval(expected, found, "keypoints")
         scorer.params.kpt_oks_sigmas = np.asarray(skeleton.sigmas)
         scorer.evaluate()
         scorer.accumulate()
         scorer.summarize()
     return dict(zip(NAMES, (float(value) for value in scorer.stats), strict=True))
+
+
+def _indexed(content: dict[str, Any]) -> COCO:
+    """Return the content of an annotation file as pycocotools has it."""
+    made = COCO()
+    made.dataset = content  # pyright: ignore[reportAttributeAccessIssue] (no stubs)
+    made.createIndex()
+    return made

@@ -11,6 +11,7 @@ from rmpe_jax.evaluation import (
     multi_person,
     posetrack,
     single_person,
+    sticks,
 )
 from rmpe_jax.evaluation.single_person import Counts, Pckh
 from rmpe_jax.skeletons import Skeleton
@@ -49,7 +50,7 @@ METRICS = {
         given_persons.pckh, single_person.pckh_table, "mean_hrnet_count_weighted", single=True
     ),
     PCK: Metric(given_persons.pck, single_person.pck_table, "Total", single=True),
-    PCP: Metric(given_persons.pcp, single_person.pcp_table, "Mean", single=True),
+    PCP: Metric(given_persons.pcp, sticks.pcp_table, "Total", single=True),
 }
 OF_SET = {
     "crowdpose": (COCO, CROWDPOSE, BOX),

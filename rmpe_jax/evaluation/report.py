@@ -30,17 +30,19 @@ def write(folder: Path, evaluated: Evaluated, source: PhotographSource) -> list[
     row of a table) and worst.png.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in (RESULT, RECORDS, DRAWS, ROW, WORST)]
     result, records, draws = evaluated
-    paths[0].write_text(json.dumps(result, indent=2))
-    paths[1].write_text(json.dumps(records))
-    np.savez_compressed(paths[2], **draws)  # pyright: ignore[reportArgumentType]
-    paths[3].write_text("\n".join(row(result)) + "\n")
+    (folder / RECORDS).write_text(json.dumps(records))
+    np.savez_compressed(folder / DRAWS, **draws)  # pyright: ignore[reportArgumentType]
+    (folder / ROW).write_text("\n".join(row(result)) + "\n")
     sheet = worst_pictures(evaluated, source)
-    if sheet is None:
-        return paths[:4]
-    drawing.write(paths[4], sheet)
-    return paths
+    if sheet is not None:
+        drawing.write(folder / WORST, sheet)
+    # Last and in one go: where there is a result, there is all of it.
+    unfinished = folder / f"{RESULT}.new"
+    unfinished.write_text(json.dumps(result, indent=2))
+    unfinished.replace(folder / RESULT)
+    names = (RESULT, RECORDS, DRAWS, ROW, *([WORST] if sheet is not None else []))
+    return [folder / name for name in names]
 
 
 def table(result: dict[str, Any]) -> str:

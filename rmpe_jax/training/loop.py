@@ -26,7 +26,8 @@ from rmpe_jax.data import images
 from rmpe_jax.data.dataset import PhotographSource, prepare, prepare_mixture
 from rmpe_jax.data.loader import training_batches
 from rmpe_jax.data.mixture import Mixture
-from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals, table
+from rmpe_jax.evaluation import report
+from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
 from rmpe_jax.models import weights
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise, started_from
@@ -47,8 +48,8 @@ SECONDS_BETWEEN_LINES = 20  # where the output is a file and a progress bar woul
 def train(config: Config) -> dict[str, Any]:
     """Train, evaluate, save; return the evaluation's result.
 
-    Everything lands in `config.workdir`: checkpoints/, metrics.jsonl, config.json, result.json,
-    records.json (COCO results), contact_sheet.png; of a run in stages, in a folder for each. A run
+    Everything lands in `config.workdir`: checkpoints/, metrics.jsonl, config.json, what
+    `evaluation.report.write` writes, contact_sheet.png; of a run in stages, in a folder for each. A run
     that was stopped at any moment goes on from its newest whole checkpoint when the same command
     is given again.
     """
@@ -125,10 +126,13 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         }
         checkpoints.save(int(state.step), state, state.evaluated, meta)
 
-    def evaluated(state: TrainState) -> tuple[dict[str, Any], list[dict[str, Any]], PoseModel]:
-        meta = {"step": int(state.step), "commit": trained_commit}
-        model = PoseModel(state.evaluated, module, config, skeleton, meta)
-        return *evaluate(model, validation_source, console=console), model
+    def model_of(state: TrainState) -> PoseModel:
+        meta = {
+            "step": int(state.step),
+            "commit": trained_commit,
+            "data_fingerprint": mixture.fingerprint,
+        }
+        return PoseModel(state.evaluated, module, config, skeleton, meta)
 
     # The loop.
     steps = config.train.steps
@@ -188,7 +192,9 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
                     "the same command goes on from there"
                 )
             if evaluating:
-                precision = evaluated(state)[0]["AP"]
+                model = model_of(state)
+                evaluated = evaluate(model, validation_source, console=console, resamples=0)
+                precision = evaluated.result["AP"]
                 writer.write(step, {"AP": precision})
                 progress.console.print(f"step {step}: AP {precision:.3f}")
                 pace = _Pace(step, config.train.batch_size)
@@ -196,18 +202,18 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     batches.close()  # its threads and its decoded photographs
 
     # The outcome; all is saved, so Ctrl-C stops at once from here on.
-    result, records, model = evaluated(state)
+    model = model_of(state)
+    evaluated = evaluate(model, validation_source, console=console)
     if first < steps:
         with MetricWriter(workdir, first_step=steps) as writer:
-            writer.write(steps, {"AP": result["AP"]})
-    write_json(workdir / "result.json", result)
-    write_json(workdir / "records.json", records)
+            writer.write(steps, {"AP": evaluated.result["AP"]})
     sheet = workdir / "contact_sheet.png"
     drawing.write(sheet, contact_sheet(model, validation_source))
-    console.print(table(result), soft_wrap=True, highlight=False)
-    told = f"result: {workdir / 'result.json'}, pictures: {sheet}"
+    written = report.write(workdir, evaluated, validation_source)
+    console.print(report.table(evaluated.result), soft_wrap=True, highlight=False, markup=False)
+    told = f"written: {', '.join(map(str, [sheet, *written]))}"
     console.print(told, soft_wrap=True, highlight=False, markup=False)
-    return result
+    return evaluated.result
 
 
 def contact_sheet(model: PoseModel, source: PhotographSource) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from rmpe_jax.config import AugmentConfig, STNConfig
 from rmpe_jax.data.dataset import prepare
-from rmpe_jax.evaluation import centring, run
+from rmpe_jax.evaluation import centring, report, run
 from rmpe_jax.evaluation.centring import theta_errors
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
@@ -43,9 +43,9 @@ def test_a_shift_of_theta_is_seen_and_the_result_tells_it(case):
     variables = jax.tree.map(jnp.copy, model.variables)
     bias = variables["params"]["localization"]["theta"]["dense"]["bias"]
     variables["params"]["localization"]["theta"]["dense"]["bias"] = bias.at[2].add(10.0)
-    result, _ = run.evaluate(replace(model, variables=variables), source)
+    result, *_ = run.evaluate(replace(model, variables=variables), source)
     assert result["theta_error"] == pytest.approx(10.0, abs=0.5)
-    assert "mean |theta - theta*|" in run.table(result)
+    assert "mean |theta - theta*|" in report.table(result)
 
 
 def test_every_person_counts_once_whatever_the_batch(case, monkeypatch):

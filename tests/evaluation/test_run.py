@@ -7,7 +7,7 @@ import pytest
 
 from rmpe_jax.config import EvaluationConfig
 from rmpe_jax.data.dataset import prepare
-from rmpe_jax.evaluation import run
+from rmpe_jax.evaluation import report, run
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.predict import PoseModel
@@ -29,7 +29,7 @@ def case(tmp_path_factory):
 
 def test_every_annotated_person_gets_a_pose(case):
     model, source = case
-    result, records = run.evaluate(model, source)
+    result, records, _ = run.evaluate(model, source)
     people = sum(
         int((shot.persons.joints_px[:, :, 2] > 0).any(1).sum()) for shot in source.annotations()
     )
@@ -52,7 +52,7 @@ def test_a_detectors_boxes_are_used_with_their_scores_and_threshold(case, tmp_pa
     path.write_text(json.dumps(rows))
     settings = replace(model.config.evaluation, boxes=str(path), box_threshold=0.5)
     model = replace(model, config=replace(model.config, evaluation=settings))
-    result, records = run.evaluate(model, source)
+    result, records, _ = run.evaluate(model, source)
     assert [record["box_score"] for record in records] == [pytest.approx(0.9)]
     assert result["boxes"] == str(path)
     assert result["box_threshold"] == 0.5
@@ -98,11 +98,11 @@ def test_a_box_off_the_image_is_counted_and_does_not_end_the_evaluation(case, tm
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps([row | {"bbox": [5, 5, 40, 60]}, row | {"bbox": [5000, 5, 40, 60]}]))
     settings = replace(model.config.evaluation, boxes=str(path))
-    result, records = run.evaluate(
+    result, records, _ = run.evaluate(
         replace(model, config=replace(model.config, evaluation=settings)), source
     )
     assert (len(records), result["boxes_left_out"]) == (1, 1)
-    assert "1 boxes off the image left out" in run.table(result)
+    assert "1 boxes off the image left out" in report.table(result)
 
 
 def test_boxes_of_other_images_are_refused(case, tmp_path):
@@ -113,8 +113,8 @@ def test_boxes_of_other_images_are_refused(case, tmp_path):
 
 
 def test_the_table_says_what_the_figures_depend_on(case):
-    result, _ = run.evaluate(*case)
-    text = run.table(result)
+    result, *_ = run.evaluate(*case)
+    text = report.table(result)
     for word in ("annotated", "flip: True", "decode: taylor", "nms: none", "AP75"):
         assert word in text
 
@@ -134,11 +134,11 @@ def test_jittered_boxes_are_moved_and_the_same_every_time(case):
 def test_a_table_says_how_boxes_were_jittered(case):
     model, source = case
     settings = replace(model.config.evaluation, jitter=0.5)
-    result, _ = run.evaluate(
+    result, *_ = run.evaluate(
         replace(model, config=replace(model.config, evaluation=settings)), source
     )
     assert result["jitter"] == 0.5
-    assert "boxes: annotated jittered by 0.5, flip" in run.table(result)
+    assert "boxes: annotated jittered by 0.5, flip" in report.table(result)
 
 
 def test_pose_nms_keeps_one_of_the_poses_of_one_box(case, tmp_path):
@@ -154,6 +154,6 @@ def test_pose_nms_keeps_one_of_the_poses_of_one_box(case, tmp_path):
         return run.evaluate(changed, source)
 
     assert len(found("none")[1]) == 3
-    result, records = found("rmpe_mpii")
+    result, records, _ = found("rmpe_mpii")
     assert [record["box_score"] for record in records] == [pytest.approx(0.9)]
     assert result["nms"] == "rmpe_mpii"
