@@ -9,10 +9,10 @@ from jaxtyping import Shaped
 
 def load(path: Path, key: str) -> Shaped[np.ndarray, "..."]:
     """Return one variable of a MATLAB file (before version 7.3), as it is stored."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a MATLAB file")
     try:
         document = scipy.io.loadmat(path, appendmat=False)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; expected a MATLAB file") from error
     except Exception as error:  # scipy raises what its parser ran into
         raise ValueError(
             f"{path}: not a MATLAB file that SciPy can read ({type(error).__name__}: {error}); "

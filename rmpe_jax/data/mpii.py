@@ -35,7 +35,7 @@ def index(annotations: Path, split: Split, *, groups: Path | None = None) -> lis
     Members without joints count for the box alone; a group without a labelled member is left out.
     """
     release = mat_files.structs(mat_files.load(annotations, "RELEASE"))
-    if len(release) != 1 or not {"annolist", "img_train"} <= set(release[0].dtype.names):
+    if len(release) != 1 or not {"annolist", "img_train"} <= set(release[0].dtype.names or ()):
         raise ValueError(
             f"{annotations}: RELEASE has no annolist and img_train; expected MPII's "
             "mpii_human_pose_v1_u12_1.mat"
