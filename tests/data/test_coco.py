@@ -222,7 +222,11 @@ def test_real_files_are_read_with_their_own_joints(data_root):
     path = data_root / "mmpose_min/aic/test_aic.json"
     document = json.loads(path.read_text())
     entries = coco.index(path, None)
-    people = {int(i): p for e in entries for i, p in zip(*e.persons[4::-4], strict=True)}
+    people = {
+        int(i): p
+        for e in entries
+        for i, p in zip(e.persons.person_id, e.persons.joints_px, strict=True)
+    }
     assert len(people) == 9
     for record in document["annotations"]:
         assert people[record["id"]].ravel().tolist() == record["keypoints"]
