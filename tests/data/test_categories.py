@@ -28,7 +28,9 @@ def mouse(**change):
         ("right_thumb1", "right_thumb1"),
         ("LEFT_EYE", "left_eye"),
         ("left_of_right", "left_of_right"),
+        ("of_left_right", "of_left_right"),
         ("left", "left"),
+        ("l", "l"),
         ("lip_top", "lip_top"),
     ],
 )

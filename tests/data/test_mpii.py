@@ -79,6 +79,7 @@ def test_pixels_count_from_0_and_flags_become_visibility(tmp_path):
 
 def test_people_without_joints_stand_on_their_centre(tmp_path):
     people = [person(None), person(POINTS[:1], scale=np.zeros((0, 0)), head=None), {"scale": 1.0}]
+    people.append(person(None, scale=-1.0))
     (entry,) = mpii.index(release(tmp_path, [image(name_of("train"), people)]), "train")
     # 200 x scale about objpos; a single joint where there is no scale; nothing at all is left out.
     np.testing.assert_allclose(entry.persons.boxes_px, [[-51, -31, 249, 269], [10, 20, 10, 20]])
@@ -165,6 +166,8 @@ def test_another_release_or_file_is_refused(tmp_path):
         mpii.index(path, "train", groups=groups_file(tmp_path, [[(1,)], [(1,)]]))
     with pytest.raises(ValueError, match=r"mpii\.mat: img_train has 3 entries for 1 images"):
         mpii.index(release(tmp_path, [image("a.jpg", [])], train=[1, 1, 0]), "train")
+    with pytest.raises(ValueError, match=r"mpii\.mat: image 0: no image\.name; it has \('annorect"):
+        mpii.index(release(tmp_path, [{"annorect": np.zeros((0, 0))}]), "train")
     scipy.io.savemat(tmp_path / "other.mat", {"RELEASE": struct_array([{"act": 1}])})
     with pytest.raises(ValueError, match=r"other\.mat: RELEASE has no annolist and img_train"):
         mpii.index(tmp_path / "other.mat", "train")
