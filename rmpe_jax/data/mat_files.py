@@ -7,21 +7,21 @@ import scipy.io
 from jaxtyping import Shaped
 
 
-def load(path: Path, key: str) -> Shaped[np.ndarray, "..."]:
+def load(path: Path, variable: str) -> Shaped[np.ndarray, "..."]:
     """Return one variable of a MATLAB file (before version 7.3), as it is stored."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a MATLAB file")
     try:
         document = scipy.io.loadmat(path, appendmat=False)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; expected a MATLAB file") from error
     except Exception as error:  # scipy raises what its parser ran into
         raise ValueError(
             f"{path}: not a MATLAB file that SciPy can read ({type(error).__name__}: {error}); "
             "version 7.3 files must be saved again with -v7"
         ) from error
-    if key not in document:
+    if variable not in document:
         came = sorted(name for name in document if not name.startswith("__"))
-        raise ValueError(f"{path}: no variable {key}; it has {came}")
-    return document[key]
+        raise ValueError(f"{path}: no variable {variable}; it has {came}")
+    return document[variable]
 
 
 def structs(value: Shaped[np.ndarray, "..."]) -> list[np.void]:

@@ -35,7 +35,7 @@ def index(annotations: Path, split: Split, *, groups: Path | None = None) -> lis
     Members without joints count for the box alone; a group without a labelled member is left out.
     """
     release = mat_files.structs(mat_files.load(annotations, "RELEASE"))
-    if len(release) != 1 or not {"annolist", "img_train"} <= set(release[0].dtype.names):
+    if len(release) != 1 or not {"annolist", "img_train"} <= set(release[0].dtype.names or ()):
         raise ValueError(
             f"{annotations}: RELEASE has no annolist and img_train; expected MPII's "
             "mpii_human_pose_v1_u12_1.mat"
@@ -50,7 +50,7 @@ def index(annotations: Path, split: Split, *, groups: Path | None = None) -> lis
                 f"{groups if name == 'groups' else annotations}: {name} has {len(column)} entries "
                 f"for {len(images)} images; both files must be of one release"
             )
-    names = [_file_name(image) for image in images]
+    names = [_file_name(image, f"{annotations}: image {row}") for row, image in enumerate(images)]
     ids = bodies.image_ids(names)
     entries, first_id = [], 1
     for row, image in enumerate(images):
@@ -73,9 +73,12 @@ def of_split(file_name: str, split: Split) -> bool:
     return tenth == (split == "validation")
 
 
-def _file_name(image: np.void) -> str:
-    (picture,) = mat_files.structs(mat_files.field(image, "image"))
-    return mat_files.text(picture, "name")
+def _file_name(image: np.void, where: str) -> str:
+    pictures = mat_files.structs(mat_files.field(image, "image"))
+    name = mat_files.text(pictures[0], "name") if pictures else ""
+    if not name:
+        raise ValueError(f"{where}: no image.name; it has {image.dtype.names}")
+    return name
 
 
 def _people(image: np.void, where: str) -> dict[int, Body]:

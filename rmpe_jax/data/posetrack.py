@@ -73,18 +73,17 @@ def index_annolist(annotations: Path) -> list[Annotation]:
 
 def _of_file(path: Path) -> list[Annotation]:
     sections = coco.read_sections(path)
-    images = [
-        image
-        for image in sections["images"]
-        if not isinstance(image, dict) or image.get("is_labeled", True)
-    ]
-    kept = {image.get("id") for image in images if isinstance(image, dict)}
+    for key in ("images", "annotations"):
+        for row, record in enumerate(sections[key]):
+            json_files.require(record, ("id",), f"{path}: {key.removesuffix('s')} {row}")
+    images = [image for image in sections["images"] if image.get("is_labeled", True)]
+    kept = {image["id"] for image in images}
     people = [
-        _seen(record, f"{path}: annotation {record.get('id', row)}")
-        for row, record in enumerate(sections["annotations"])
-        if isinstance(record, dict) and record.get("image_id") in kept
+        _seen(record, f"{path}: annotation {record['id']}")
+        for record in sections["annotations"]
+        if record.get("image_id") in kept
     ]
-    heads = {record["id"]: _head(record, str(path)) for record in people if "id" in record}
+    heads = {record["id"]: _head(record, str(path)) for record in people}
     found = coco.index_sections(
         sections | {"images": images, "annotations": people}, POSETRACK17, str(path)
     )

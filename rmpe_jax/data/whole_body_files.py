@@ -31,9 +31,8 @@ def index_wholebody(annotations: Path) -> list[Annotation]:
     """
     sections = coco.read_sections(annotations)
     people = [
-        _whole(record, f"{annotations}: annotation {record.get('id', row)}")
+        _whole(record, f"{annotations}: annotation {row}")
         for row, record in enumerate(sections["annotations"])
-        if isinstance(record, dict)
     ]
     named = [category | {"keypoints": []} for category in sections["categories"]]
     sections = sections | {"annotations": people, "categories": named}
@@ -59,7 +58,8 @@ def index_halpe(annotations: Path, skeleton: Skeleton = HALPE136) -> list[Annota
 
 
 def _whole(record: dict, where: str) -> dict:
-    json_files.require(record, ("keypoints", *PARTS), where)
+    json_files.require(record, ("id", "keypoints", *PARTS), where)
+    where = f"{where} (id {record['id']})"
     body = coco.keypoints(record["keypoints"], COCO17, where)
     parts = [
         _part(record[key], joints, bool(record.get(valid, True)), f"{where}: {key}")

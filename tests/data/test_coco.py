@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rmpe_jax.data import coco
-from rmpe_jax.skeletons import COCO17, MPII16
+from rmpe_jax.skeletons import COCO17, CROWDPOSE14, MPII16
 
 JOINTS = [v for joint in range(17) for v in (10 + joint, 20 + joint, joint % 3)]
 DOCUMENT = {
@@ -126,6 +126,20 @@ def test_every_image_record_is_kept_on_real_data(data_root):
             "annotation 21: keypoints: visibility of right_ankle is 3; 0 .* are allowed",
         ),
         (
+            lambda d: d["annotations"][0].update(keypoints=[1, 2, 1] * 16),
+            "48 values came, a list of 51 numbers, .* is expected; 16 joints have MPII16",
+        ),
+        (
+            lambda d: d["annotations"][0].update(keypoints=[*JOINTS[:-1], 0.5]),
+            "visibility of right_ankle is 0.5; 0 .* are allowed",
+        ),
+        (lambda d: d["annotations"][0].update(keypoints="none"), "keypoints: 'none' came, a list"),
+        (lambda d: d["annotations"][0].update(iscrowd=2), "21: iscrowd is 2; 0, 1, true and fal"),
+        (lambda d: d["annotations"][0].update(iscrowd="no"), "21: iscrowd is 'no'; 0, 1"),
+        (lambda d: d["annotations"][1].update(id=21), "annotation 21: two records have this id"),
+        (lambda d: d["images"][0].update(crowdIndex="x"), "image 7: crowdIndex: value 0 is 'x'"),
+        (lambda d: d["categories"][0].pop("id"), "category 0: no id; it has"),
+        (
             lambda d: d["categories"][0].update(keypoints=["nose"]),
             r"no category has the joints of COCO17, .* it has \{'person': \['nose'\]\}",
         ),
@@ -135,6 +149,107 @@ def test_a_broken_record_is_named(tmp_path, document, change, message):
     change(document)
     with pytest.raises(ValueError, match=message):
         index(tmp_path, document)
+
+
+def test_fields_that_releases_leave_out_have_their_plain_value(tmp_path, document):
+    first, second = document["annotations"]
+    for key in ("area", "iscrowd"):
+        del first[key]
+    del second["keypoints"]
+    second["iscrowd"] = True
+    people = index(tmp_path, document)[1].persons
+    np.testing.assert_allclose(people.area, [0.53 * 30.5 * 40, 1000])
+    assert people.is_crowd.tolist() == [False, True]
+    assert not people.joints_px[1].any() and people.joints_px[0].any()
+
+
+def test_an_empty_list_of_keypoints_is_a_person_without_joints(tmp_path, document):
+    document["annotations"][0]["keypoints"] = []
+    assert not index(tmp_path, document)[1].persons.joints_px.any()
+
+
+def test_other_keys_and_large_ids_are_no_matter(tmp_path, document):
+    document["images"][1].update(id=10**13, vid_id="a")
+    for record in document["annotations"]:
+        record.update(image_id=10**13, keypoints_21=[1, 2])
+    document["annotations"][0]["keypoints"] = [float(value) for value in JOINTS]
+    full = index(tmp_path, document)[1]
+    assert full.image_id == 10**13
+    np.testing.assert_array_equal(full.persons.joints_px[0], np.reshape(JOINTS, (17, 3)))
+
+
+def test_a_category_without_names_serves_an_explicit_skeleton(tmp_path, document):
+    document["categories"] = [{"id": 1, "name": "person", "keypoints": [], "skeleton": []}]
+    assert index(tmp_path, document)[1].persons.person_id.tolist() == [21, 22]
+    document["categories"] = [{"id": 1, "name": "person"}, {"id": 3, "name": "car"}]
+    assert index(tmp_path, document)[1].persons.person_id.tolist() == [21, 22]
+    document["categories"] = [{"id": 1, "name": "mouse", "keypoints": []}]
+    with pytest.raises(ValueError, match="no category has the joints of COCO17"):
+        index(tmp_path, document)
+
+
+def test_names_may_be_spelt_otherwise(tmp_path, document):
+    document["categories"][0]["keypoints"] = [n.replace("_", " ").title() for n in COCO17.joints]
+    assert len(index(tmp_path, document)[1].persons.person_id) == 2
+
+
+def test_every_area_follows_from_the_box_when_asked(tmp_path, document):
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(document))
+    people = coco.index(path, area="box")[1].persons
+    np.testing.assert_allclose(people.area, [0.53 * 30.5 * 40, 0.53 * 40 * 50])
+
+
+def test_the_real_crowdpose_validation_set_is_read_whole(data_root):
+    path = data_root / "crowdpose_val_ann/crowdpose-api/annotations/crowdpose_val.json"
+    document = json.loads(path.read_text())
+    entries = coco.index(path, CROWDPOSE14, area="box")
+    assert len(entries) == 2000 and sum(len(e.persons.person_id) for e in entries) == 8527
+    for entry, image in zip(entries, document["images"], strict=True):
+        assert entry.facts == {"crowd_index": image["crowdIndex"]}
+    records = {record["id"]: record for record in document["annotations"]}
+    for entry in entries:
+        for row, number in enumerate(entry.persons.person_id):
+            record = records.pop(int(number))
+            assert entry.persons.joints_px[row].ravel().tolist() == record["keypoints"]
+            assert entry.persons.is_crowd[row] == record["iscrowd"]
+            width, height = record["bbox"][2:]
+            assert entry.persons.area[row] == pytest.approx(0.53 * width * height)
+    assert not records
+
+
+def test_real_files_are_read_with_their_own_joints(data_root):
+    path = data_root / "mmpose_min/aic/test_aic.json"
+    document = json.loads(path.read_text())
+    entries = coco.index(path, None)
+    people = {
+        int(i): p
+        for e in entries
+        for i, p in zip(e.persons.person_id, e.persons.joints_px, strict=True)
+    }
+    assert len(people) == 9
+    for record in document["annotations"]:
+        assert people[record["id"]].ravel().tolist() == record["keypoints"]
+    ochuman = coco.index(data_root / "mmpose_min/ochuman/test_ochuman.json")
+    assert [len(entry.persons.person_id) for entry in ochuman] == [1, 2, 2]
+
+
+def test_a_file_of_no_or_two_kinds_of_joints_has_no_skeleton_of_its_own(tmp_path, document):
+    document["categories"].append({"id": 2, "name": "dog", "keypoints": ["nose"]})
+    with pytest.raises(ValueError, match="2 of its 2 categories name keypoints, where one does"):
+        index(tmp_path, document, None)
+    document["categories"] = [{"id": 1, "name": "person"}]
+    with pytest.raises(ValueError, match="0 of its 1 categories name keypoints"):
+        index(tmp_path, document, None)
+
+
+def test_a_file_has_the_skeleton_of_its_category(tmp_path, document):
+    index(tmp_path, document)
+    assert coco.skeleton_of_file(tmp_path / "people.json") == (COCO17, [])
+    document["categories"][0]["keypoints"] = [f"point {n}" for n in range(17)]
+    index(tmp_path, document, None)
+    skeleton, notes = coco.skeleton_of_file(tmp_path / "people.json")
+    assert skeleton.joints[16] == "point_16" and "no skeleton" in notes[1]
 
 
 def test_another_skeleton_is_refused(tmp_path, document):
