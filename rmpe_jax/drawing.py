@@ -23,6 +23,7 @@ LEFT, RIGHT, CENTRE = (230, 159, 0), (86, 180, 233), (240, 228, 66)
 PEOPLE = ((0, 158, 115), (204, 121, 167), (213, 94, 0), (0, 114, 178), (240, 228, 66))
 RIM, PAPER, INK = (20, 20, 20), (32, 32, 32), (240, 240, 240)
 TINT = 0.15  # share of the person's colour in the limbs
+SLENDER = 4  # a limb is at most this part of its length wide
 SUBPIXEL_BITS = 4  # cv2 draws at 1/16 pixel
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -50,12 +51,16 @@ def poses(
         extent = min(np.ptp(joints[shown], axis=0).max(), longer)
         width = max(1, round(extent / 60), round(longer / 500))
         limbs = [limb for limb in skeleton.limbs if shown[list(limb)].all()]
-        for a, b in limbs:
-            _line(canvas, joints[a], joints[b], RIM, width + 2)
-        for a, b in limbs:
-            _line(canvas, joints[a], joints[b], _limb(skeleton, (a, b), own), width)
-        for joint in joints[shown]:
-            _disc(canvas, joint, width * 0.9 + 1, own)
+        # Marks on short limbs are small: faces and hands have many close together.
+        lengths = [float(np.hypot(*(joints[a] - joints[b]))) for a, b in limbs]
+        widths = [max(1, min(width, round(length / SLENDER))) for length in lengths]
+        for (a, b), wide in zip(limbs, widths, strict=True):
+            _line(canvas, joints[a], joints[b], RIM, wide + 2)
+        for (a, b), wide in zip(limbs, widths, strict=True):
+            _line(canvas, joints[a], joints[b], _limb(skeleton, (a, b), own), wide)
+        for joint in np.flatnonzero(shown):
+            ends = [wide for limb, wide in zip(limbs, widths, strict=True) if joint in limb]
+            _disc(canvas, joints[joint], max(ends, default=width) * 0.9 + 1, own)
     return canvas
 
 
@@ -156,7 +161,7 @@ def contact_sheet(
     return sheet
 
 
-def resized(image: Image, share: float) -> Image:
+def resized(image: Image, share: float) -> UInt8[np.ndarray, "_ _ 3"]:
     """Return the image with its sides multiplied by `share`, averaged where it shrinks."""
     height, width = (max(1, round(share * side)) for side in image.shape[:2])
     way = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR

@@ -85,7 +85,7 @@ class Photographs(tfds.core.ShardBasedBuilder):
             "file_name": tfds.features.Text(),
             "height": np.int64,
             "width": np.int64,
-            "joints_px": tensor(shape=(None, None, 3), dtype=np.float64, encoding=exact),
+            "joints_px": tensor(shape=(None, 3), dtype=np.float64, encoding=exact),  # all people's
             "boxes_px": tensor(shape=(None, 4), dtype=np.float64, encoding=exact),
             "area": tensor(shape=(None,), dtype=np.float64, encoding=exact),
             "is_crowd": tensor(shape=(None,), dtype=np.bool_),
@@ -135,8 +135,15 @@ class _Examples:
         for key, photograph in enumerate(self.shard.photographs()):
             example = photograph._asdict() | photograph.persons._asdict()
             del example["persons"]
-            image = {"image": io.BytesIO(example.pop("jpeg"))}
-            yield key, example | image | {"facts": json.dumps(photograph.facts)}
+            yield (
+                key,
+                example
+                | {
+                    "image": io.BytesIO(example.pop("jpeg")),
+                    "joints_px": example["joints_px"].reshape(-1, 3),
+                    "facts": json.dumps(photograph.facts),
+                },
+            )
 
 
 def write(
@@ -177,14 +184,16 @@ def open_split(folder: Path, split: Split) -> Any:
     return builder.as_data_source(split, decoders=encoded)
 
 
-def photograph(record: dict[str, Any]) -> Photograph:
-    """Return a record as the reader yielded it."""
+def photograph(record: dict[str, Any], joints: int) -> Photograph:
+    """Return a record as the reader yielded it, people with that many joints."""
+    persons = Persons(**{name: record[name] for name in Persons._fields})
+    joints_px = persons.joints_px.reshape(-1, joints, 3)
     return Photograph(
         image_id=int(record["image_id"]),
         file_name=record["file_name"].decode(),
         jpeg=record["image"],
         height=int(record["height"]),
         width=int(record["width"]),
-        persons=Persons(**{name: record[name] for name in Persons._fields}),
+        persons=persons._replace(joints_px=joints_px),
         facts=json.loads(record["facts"]),
     )

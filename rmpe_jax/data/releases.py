@@ -47,8 +47,8 @@ def _own(annotations: Path, split: str) -> Read:
     if one_based.looks_one_based(entries):
         notes = [
             *notes,
-            "no labelled joint lies below 1 and some lie at the width or height: do these "
-            "annotations count pixels from 1? COCO's format counts from 0; subtract 1",
+            "no labelled joint lies below 1: do these annotations count pixels from 1? COCO's "
+            "format counts from 0; if so, subtract 1 from the joints",
         ]
     return Read(entries, skeleton, notes)
 
@@ -86,6 +86,10 @@ def _mpii(annotations: Path, split: str) -> Read:
 def _lsp(annotations: Path, split: str) -> Read:
     part = "train" if split == "train" else "test"
     return Read(lsp.index(annotations, part), skeletons.LSP14, [])
+
+
+def _lspet(annotations: Path, split: str) -> Read:
+    return Read(lsp.index_extended(annotations), skeletons.LSP14, [])
 
 
 GROUPS = "groups_v12.mat"  # MPII's groups of people, a file beside the annotations
@@ -167,7 +171,7 @@ RELEASES = {
         "unpacked there.",
     ),
     "lspet": Release(
-        _lsp,
+        _lspet,
         {"train": ("joints.mat", "images")},
         "Leeds Sports Pose Extended Training (2011), lspet_dataset.zip: joints.mat and images/, "
         "unpacked there.",

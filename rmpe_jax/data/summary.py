@@ -12,6 +12,7 @@ from rmpe_jax.records import Annotation, Photograph
 
 TILES, COLUMNS = 24, 6
 TILE = 240  # pixels of the longer side of a tile
+MOST_NAMED, PER_LINE = 30, 6  # joints whose share is told, and in one line
 MARGIN = 0.3  # of the box's sides, about a person
 
 
@@ -42,9 +43,16 @@ def table(source: PhotographSource) -> str:
     lines = [f"{name:<{width}}  {value}" for name, value in rows.items()]
     lines += [f"note: {note}" for note in source.summary["notes"]]
     share = (visibility > 0).sum(axis=0) / people
-    names = zip(source.skeleton.joints, share, strict=True)
-    shown = [f"{name} {100 * part:.0f} %" for name, part in names]
-    lines.append(f"labelled, of people with joints: {', '.join(shown)}")
+    order = np.argsort(share, kind="stable")
+    if len(order) > MOST_NAMED:
+        order = order[[0, len(order) // 2, -1]]
+        lines.append("labelled, of people with joints, the least often, the median and the most:")
+    else:
+        order = np.sort(order)
+        lines.append("labelled, of people with joints:")
+    shown = [f"{source.skeleton.joints[joint]} {100 * share[joint]:.0f} %" for joint in order]
+    parts = (shown[row : row + PER_LINE] for row in range(0, len(shown), PER_LINE))
+    lines += [f"  {', '.join(part)}" for part in parts]
     return "\n".join(lines)
 
 

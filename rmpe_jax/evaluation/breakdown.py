@@ -1,11 +1,12 @@
 """Where poses are good and where not: AP by crowd, box and visibility, and of each photograph.
 
 As with COCO's ranges of size, a part of the people is to be found and the others are neither
-missed nor false. A pose that finds nobody counts as false with the person whose box it overlaps
-most, and with every part if it overlaps nobody's.
+missed nor false. A pose that finds nobody counts as false with its photograph; where people of one
+photograph are parted, with the person whose box it overlaps most, and if it overlaps nobody's with
+every part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,10 @@ def breakdown(
     persons, image = everyone(photographs, skeleton)
     meeting = oks.meeting(persons, image, len(photographs), found, skeleton.sigmas)
     counts = (persons.joints_px[..., 2] > 0).any(axis=1) & ~persons.is_crowd
-    on_photograph = np.bincount(image[counts], minlength=len(photographs))
-    values = {"people": (PEOPLE, on_photograph[image].astype(np.float64))}
+    on_photograph = np.bincount(image[counts], minlength=len(photographs)).astype(np.float64)
+    whole = part_of(on_photograph, PEOPLE)
+    made = {"people": _parts(meeting, found, counts, whole[image], whole[found.image], PEOPLE)}
+    values = {}
     if len(found.score) and not np.isnan(found.boxes_px).any():
         values["box_iou"] = (IOU, _best_iou(persons.boxes_px, image, found.boxes_px, found.image))
     visibility = persons.joints_px[..., 2]
@@ -47,10 +50,10 @@ def breakdown(
         labelled = np.maximum((visibility > 0).sum(axis=1), 1)
         values["visible"] = (VISIBLE, (visibility == 2).sum(axis=1) / labelled)
     whose = _whose(persons.boxes_px, image, found)
-    return {
-        name: _parts(meeting, found, whose, counts, part_of(value, parts), list(parts))
-        for name, (parts, value) in values.items()
-    }
+    for name, (parts, value) in values.items():
+        part = part_of(value, parts)
+        made[name] = _parts(meeting, found, counts, part, np.append(part, -1)[whose], parts)
+    return made
 
 
 def part_of(value: Float[np.ndarray, " n"], parts: dict[str, float]) -> Int[np.ndarray, " n"]:
@@ -83,31 +86,28 @@ def worst(
             judged.needed[:, row : row + 1],
         )
         own[row] = ranking.interpolated_precision(alone).mean()
-    lowest = np.lexsort((-people, own))[:count]
+    lowest = np.lexsort((-people, np.round(own, 6)))[:count]  # precision has an epsilon
     return [(int(row), float(own[row])) for row in lowest if np.isfinite(own[row])]
 
 
 def _parts(
     meeting: Meeting,
     found: Found,
-    whose: Int[np.ndarray, " n"],
     counts: Bool[np.ndarray, " g"],
     part: Int[np.ndarray, " g"],
-    names: list[str],
+    pose_part: Int[np.ndarray, " n"],
+    names: Iterable[str],
 ) -> dict[str, dict[str, Any]]:
-    counted, judged = [], []
-    for row in range(len(names)):
-        inside = np.append(counts & (part == row), False)
-        counted.append(inside[meeting.person])
-        judged.append((whose < 0) | (np.append(part, -1)[whose] == row))
-    precision = ranking.interpolated_precision(
-        oks.ranking(meeting, found.score, counted, judged)
-    ).reshape(len(names), -1)
-    people = [int((counts & (part == row)).sum()) for row in range(len(names))]
+    """Return the figures of each part with people; a pose of part -1 belongs to all."""
+    members = {name: counts & (part == row) for row, name in enumerate(names)}
+    counted = [np.append(inside, False)[meeting.person] for inside in members.values()]
+    judged = [(pose_part < 0) | (pose_part == row) for row in range(len(members))]
+    ranked = oks.ranking(meeting, found.score, counted, judged)
+    precision = ranking.interpolated_precision(ranked).reshape(len(members), -1)
     return {
-        name: {"AP": float(own.mean()), "people": number}
-        for name, own, number in zip(names, precision, people, strict=True)
-        if number
+        name: {"AP": float(own.mean()), "people": int(inside.sum())}
+        for (name, inside), own in zip(members.items(), precision, strict=True)
+        if inside.any()
     }
 
 

@@ -55,8 +55,8 @@ def pckh(
     truth_px: Float[np.ndarray, "n k 2"],
     labelled: Bool[np.ndarray, "n k"],
     head_size_px: Float[np.ndarray, " n"],
-    threshold: float = 0.5,
     *,
+    threshold: float = 0.5,
     below: bool = False,
 ) -> Counts:
     """Return by person which joints are within `threshold` x head size (`below`: nearer than that).
@@ -82,8 +82,8 @@ def pckh_all(
     return Pckh(
         half=pckh(*given),
         below_half=pckh(*given, below=True),
-        tenth=pckh(*given, 0.1),
-        eleven_hundredths=pckh(*given, 0.11),
+        tenth=pckh(*given, threshold=0.1),
+        eleven_hundredths=pckh(*given, threshold=0.11),
     )
 
 
@@ -118,6 +118,7 @@ def pck(
     truth_px: Float[np.ndarray, "n k 2"],
     labelled: Bool[np.ndarray, "n k"],
     skeleton: Skeleton,
+    *,
     threshold: float = 0.2,
 ) -> Counts:
     """Return by person which joints are within `threshold` x |left shoulder - right hip|.
@@ -128,7 +129,7 @@ def pck(
     shoulder, hip = columns.places(skeleton, TORSO, "PCK")
     torso = np.sqrt(np.sum((truth_px[:, shoulder] - truth_px[:, hip]) ** 2, axis=1))
     torso = np.where(labelled[:, shoulder] & labelled[:, hip], torso, np.nan)
-    return pckh(joints_px, truth_px, labelled, torso, threshold)
+    return pckh(joints_px, truth_px, labelled, torso, threshold=threshold)
 
 
 def pck_table(

@@ -49,9 +49,9 @@ def train(config: Config) -> dict[str, Any]:
     """Train, evaluate, save; return the evaluation's result.
 
     Everything lands in `config.workdir`: checkpoints/, metrics.jsonl, config.json, what
-    `evaluation.report.write` writes, contact_sheet.png; of a run in stages, in a folder for each. A run
-    that was stopped at any moment goes on from its newest whole checkpoint when the same command
-    is given again.
+    `evaluation.report.write` writes, contact_sheet.png; of a run in stages, in a folder for each.
+    A run that was stopped at any moment goes on from its newest whole checkpoint when the same
+    command is given again.
     """
     console, workdir = Console(), Path(config.workdir)
     result: dict[str, Any] = {}

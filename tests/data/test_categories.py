@@ -60,11 +60,12 @@ def test_the_categories_of_real_files_are_the_constants(data_root):
         "posetrack18/annotations/test_posetrack18_val.json": POSETRACK17,
     }
     for path, skeleton in found.items():
-        assert coco.skeleton_of_file(small / path) == (skeleton, [])
+        assert coco.own_skeleton(coco.read_sections(small / path), small / path) == (skeleton, [])
 
 
 def test_a_real_set_with_names_of_its_own(data_root):
-    skeleton, notes = coco.skeleton_of_file(data_root / "mmpose_min/aic/test_aic.json")
+    path = data_root / "mmpose_min/aic/test_aic.json"
+    skeleton, notes = coco.own_skeleton(coco.read_sections(path), path)
     assert skeleton.name == "person14"
     assert skeleton.joints[:4] == ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder")
     assert skeleton.joints[12:] == ("head_top", "neck")

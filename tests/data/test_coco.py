@@ -1,7 +1,6 @@
 import copy
 import json
 
-import cv2
 import numpy as np
 import pytest
 
@@ -47,21 +46,6 @@ def index(tmp_path, document, skeleton=COCO17):
     path = tmp_path / "people.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     return coco.index(path, skeleton)
-
-
-def write_images(folder, names):
-    folder.mkdir(exist_ok=True)
-    sizes = {"a.jpg": (60, 80, 3), "b.jpg": (50, 40, 3)}
-    for name in names:
-        cv2.imwrite(str(folder / name), np.full(sizes[name], 90, np.uint8))
-
-
-def read(tmp_path, document):
-    skipped = []
-    path = tmp_path / "people.json"
-    path.write_text(json.dumps(document))
-    found = list(coco.read(path, tmp_path / "images", on_skip=skipped.append))
-    return found, [str(error) for error in skipped]
 
 
 def test_images_keep_their_order_and_all_their_people(tmp_path, document):
@@ -245,10 +229,11 @@ def test_a_file_of_no_or_two_kinds_of_joints_has_no_skeleton_of_its_own(tmp_path
 
 def test_a_file_has_the_skeleton_of_its_category(tmp_path, document):
     index(tmp_path, document)
-    assert coco.skeleton_of_file(tmp_path / "people.json") == (COCO17, [])
+    path = tmp_path / "people.json"
+    assert coco.own_skeleton(coco.read_sections(path), path) == (COCO17, [])
     document["categories"][0]["keypoints"] = [f"point {n}" for n in range(17)]
     index(tmp_path, document, None)
-    skeleton, notes = coco.skeleton_of_file(tmp_path / "people.json")
+    skeleton, notes = coco.own_skeleton(coco.read_sections(path), path)
     assert skeleton.joints[16] == "point_16" and "no skeleton" in notes[1]
 
 
@@ -276,30 +261,3 @@ def test_binary_and_missing_files_are_refused(tmp_path):
         coco.index(tmp_path / "people.json")
     with pytest.raises(ValueError, match=r"none\.json: no such file"):
         coco.index(tmp_path / "none.json")
-
-
-def test_photographs_carry_the_files_bytes(tmp_path, document):
-    write_images(tmp_path / "images", ["a.jpg", "b.jpg"])
-    photographs, skipped = read(tmp_path, document)
-    assert [photograph.image_id for photograph in photographs] == [7, 3] and not skipped
-    assert photographs[1].jpeg == (tmp_path / "images/b.jpg").read_bytes()
-    assert photographs[1].persons.person_id.tolist() == [21, 22]
-
-
-def test_unreadable_images_are_reported_and_the_others_kept(tmp_path, document):
-    write_images(tmp_path / "images", ["b.jpg"])
-    photographs, skipped = read(tmp_path, document)
-    assert [photograph.image_id for photograph in photographs] == [3]
-    assert len(skipped) == 1 and "a.jpg: no such file" in skipped[0]
-
-    (tmp_path / "images/a.jpg").write_bytes((tmp_path / "images/b.jpg").read_bytes()[:-40])
-    assert "a.jpg: the JPEG file is cut off" in read(tmp_path, document)[1][0]
-    write_images(tmp_path / "images", ["a.jpg"])
-    document["images"][0]["width"] = 90
-    assert "the picture is 80 x 60" in read(tmp_path, document)[1][0]
-
-
-def test_no_readable_image_at_all_is_an_error(tmp_path, document):
-    (tmp_path / "images").mkdir()
-    with pytest.raises(ValueError, match=r"images: none of the 2 annotated images can be"):
-        read(tmp_path, document)

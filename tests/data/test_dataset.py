@@ -1,17 +1,17 @@
+import itertools
 import json
-import multiprocessing
-import os
 import shutil
-import socket
+import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from rmpe_jax.config import DataConfig
-from rmpe_jax.data import coco, dataset
-from rmpe_jax.skeletons import COCO17
+from rmpe_jax.config import DataConfig, SetConfig
+from rmpe_jax.data import coco, dataset, index, shards
+from rmpe_jax.skeletons import COCO17, MPII16
 
 
 def synthetic(prepared, **change) -> DataConfig:
@@ -57,6 +57,11 @@ def real(data_root, tmp_path_factory):
         prepared=str(tmp_path_factory.mktemp("prepared")),
     )
     return config, dataset.prepare(config, "validation")
+
+
+def sets(prepared):
+    """Return the folders of finished sets."""
+    return sorted(path.name for path in prepared.iterdir() if not path.name.startswith("."))
 
 
 def same(one, other):
@@ -124,16 +129,7 @@ def test_other_settings_are_prepared_anew(tmp_path, change):
     one = dataset.prepare(synthetic(tmp_path), "train")
     other = dataset.prepare(synthetic(tmp_path, **change), "train")
     assert one.fingerprint != other.fingerprint and one.folder != other.folder
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_the_seeds_of_splits_never_meet(tmp_path):
-    seeds = [
-        dataset._synthetic_description(synthetic(tmp_path, seed=seed), split)["seed"]
-        for seed in range(5)
-        for split in ("train", "validation")
-    ]
-    assert len(set(seeds)) == 10
+    assert sets(tmp_path) == sorted([one.folder.name, other.folder.name])
 
 
 def test_a_changed_annotation_or_image_is_prepared_anew(tmp_path):
@@ -170,49 +166,156 @@ def test_unreadable_images_are_counted_named_and_skipped(tmp_path, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert "2.jpg: the file is empty" in told and "1 of 3 images could not be read" in told
     summary = json.loads((source.folder / dataset.SUMMARY).read_text())
-    assert "2.jpg" in summary["reasons"][0]
+    assert "2.jpg" in summary["skipped"][0]
     assert dataset.prepare(config, "train").skipped == 1, "it is stored"
 
 
-def test_an_interrupted_preparation_is_done_again(tmp_path, monkeypatch):
+def interrupted_after(monkeypatch, photographs):
+    """Make the reading of photographs end by an error after so many."""
+    seen = itertools.count(1)
+    digest = index.digest
+
+    def counted(photograph):
+        if next(seen) > photographs:
+            raise KeyboardInterrupt
+        return digest(photograph)
+
+    monkeypatch.setattr(index, "digest", counted)
+    return seen
+
+
+def test_an_interrupted_preparation_goes_on_after_its_last_finished_shard(tmp_path, monkeypatch):
+    config = synthetic(tmp_path, synthetic_train=10)
+    monkeypatch.setattr(shards, "PHOTOGRAPHS", 4)
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 9)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.prepare(config, "train")
+    assert sets(tmp_path) == []
+    with monkeypatch.context() as patch:
+        seen = interrupted_after(patch, 99)
+        source = dataset.prepare(config, "train")
+    assert next(seen) == 3, "the two of the third shard are read, no other"
+    whole = dataset.prepare(replace(config, prepared=str(tmp_path / "whole")), "train")
+    assert source.fingerprint == whole.fingerprint and len(source) == 10
+    for one, other in zip(source, whole, strict=True):
+        assert one.jpeg == other.jpeg
+        same(one.persons, other.persons)
+    files = [sorted(p.name for p in of.folder.rglob("*array_record*")) for of in (source, whole)]
+    assert files[0] == files[1] and len(files[0]) == 3
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_kill_at_the_very_end_loses_no_shard(tmp_path, monkeypatch):
     config = synthetic(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "_index_arrays", lambda rows: 1 / 0)
+        patch.setattr(shards, "gathered", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             dataset.prepare(config, "train")
-    assert list(tmp_path.iterdir()) == []
+    seen = interrupted_after(monkeypatch, 99)
     assert len(dataset.prepare(config, "train")) == 4
+    assert next(seen) == 1, "nothing is read again"
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
-    config = synthetic(tmp_path)
-    folder = dataset.prepare(config, "train").folder
-    shutil.rmtree(folder)
-    process = multiprocessing.get_context("spawn").Process(target=print)
-    process.start()
-    process.join()
-    dead = tmp_path / f".{folder.name}.{socket.gethostname()}-{process.pid}.abc"
-    alive = tmp_path / f".{folder.name}.{socket.gethostname()}-{os.getppid()}.abc"
-    elsewhere = tmp_path / f".{folder.name}.other-host-{process.pid}.abc"
-    for path in (dead, alive, elsewhere):
-        path.mkdir()
-    dataset.prepare(config, "train")
-    assert not dead.exists() and alive.exists() and elsewhere.exists()
+def test_of_two_at_once_the_second_waits_and_uses_what_the_first_wrote(tmp_path):
+    """Two processes, since a lock is a process's."""
+    code = (
+        "import sys\nfrom rmpe_jax.config import DataConfig\nfrom rmpe_jax.data import dataset\n"
+        "config = DataConfig(prepared=sys.argv[1], synthetic_train=30)\n"
+        "print(dataset.prepare(config, 'train').fingerprint)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert told[0][0] == told[1][0] != ""
+    assert len(sets(tmp_path)) == 1
 
 
-def test_of_two_at_once_the_second_uses_what_the_first_wrote(tmp_path, monkeypatch):
-    config, write = synthetic(tmp_path), dataset._write
+def test_changed_bytes_of_a_prepared_set_are_found(tmp_path):
+    source = dataset.prepare(synthetic(tmp_path), "train")
+    assert dataset.verify(source) == []
+    (path,) = source.folder.rglob("*array_record-*")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert len(dataset.verify(source)) == 1 and path.name in dataset.verify(source)[0]
+    path.unlink()
+    assert len(dataset.verify(source)) == 1
 
-    def slow(*arguments):
-        write(*arguments)
-        with monkeypatch.context() as patch:
-            patch.setattr(dataset, "_write", write)
-            dataset.prepare(config, "train")  # another one finishes meanwhile
 
-    monkeypatch.setattr(dataset, "_write", slow)
+def test_missing_images_are_an_error_if_that_is_wanted(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    (tmp_path / "coco/train2017/2.jpg").unlink()
+    with pytest.raises(ValueError, match="1 images of coco train .*2.jpg: no such file.*missing"):
+        dataset.prepare(replace(config, missing="error"), "train")
+    assert len(dataset.prepare(config, "train")) == 2
+
+
+def test_a_folder_without_any_of_the_images_is_an_error(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    for path in (tmp_path / "coco/train2017").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match="none of the 3 annotated images of coco train can be re"):
+        dataset.prepare(config, "train")
+    assert sets(tmp_path / "prepared") == []
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_where_it_came_from(tmp_path):
+    one = small_coco(tmp_path / "a", tmp_path / "prepared")
+    other = small_coco(tmp_path / "b", tmp_path / "prepared")
+    (tmp_path / "b/train2017/unused.jpg").write_bytes(b"not annotated")
+    first, second = dataset.prepare(one, "train"), dataset.prepare(other, "train")
+    assert first.folder != second.folder and first.fingerprint == second.fingerprint
+
+
+def test_joints_are_mapped_by_name_and_those_a_set_lacks_are_unlabelled(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
     source = dataset.prepare(config, "train")
-    assert len(source) == 4
-    assert [path.name for path in tmp_path.iterdir()] == [source.folder.name]
+    mapped = dataset.prepare(replace(config, skeleton="MPII16"), "train")
+    assert (source.skeleton, mapped.skeleton) == (COCO17, MPII16)
+    assert mapped.fingerprint == source.fingerprint, "the same records"
+    for photograph, annotated in zip(mapped, mapped.annotations(), strict=True):
+        same(photograph.persons, annotated.persons)
+    joints = mapped[2].persons.joints_px
+    knee, neck = MPII16.joints.index("left_knee"), MPII16.joints.index("upper_neck")
+    np.testing.assert_array_equal(joints[0, knee], [8.5, 9.25, 2])
+    np.testing.assert_array_equal(joints[0, neck], [0, 0, 0])
+    assert mapped[0].persons.joints_px.shape == (0, 16, 3)
+
+
+def test_people_who_have_none_of_the_wanted_joints_are_not_trained_on(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    names = ["left_paw", "right_paw"]
+    described = {"name": "animal", "keypoints": names, "skeleton": [[1, 2]], "sigmas": [0.1, 0.1]}
+    path = tmp_path / "animal.json"
+    path.write_text(json.dumps(described))
+    source = dataset.prepare(replace(config, skeleton=str(path)), "train")
+    assert source.skeleton.joints == tuple(names)
+    assert len(source.person_index) == 0
+
+
+def test_an_unknown_skeleton_says_which_there_are(tmp_path):
+    config = synthetic(tmp_path, skeleton="COCO18")
+    with pytest.raises(ValueError, match="data.skeleton is 'COCO18'; allowed are COCO17, .*JSON"):
+        dataset.prepare(config, "train")
+
+
+def test_a_mixture_has_the_joints_of_the_first_set(tmp_path):
+    root = tmp_path / "coco"
+    small_coco(root, tmp_path / "prepared")
+    config = synthetic(
+        tmp_path / "prepared",
+        weight=3.0,
+        also=(SetConfig(source="coco", root=str(root), weight=1.0),),
+    )
+    mixture = dataset.prepare_mixture(replace(config, skeleton="MPII16"))
+    assert [source.data_set for source in mixture.sources] == ["synthetic", "coco"]
+    assert [source.skeleton for source in mixture.sources] == [MPII16, MPII16]
+    assert mixture.weights == (3.0, 1.0)
 
 
 def test_missing_data_say_what_came_what_is_expected_and_what_to_type(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import dataset, images, loader, pgpg
+from rmpe_jax.data import index as index_arrays
 from rmpe_jax.data.crop import Cropper
 from tests.data.test_pgpg import fitted
 
@@ -148,7 +149,7 @@ def test_crowds_and_people_without_joints_are_no_samples(source, config, monkeyp
     index = {name: values.copy() for name, values in source._index.items()}
     index["is_crowd"][: len(index["is_crowd"]) // 2] = True
     index["joints_px"][len(index["is_crowd"]) // 2 : -1, :, 2] = 0
-    monkeypatch.setattr(source, "person_index", dataset._trainable(index))
+    monkeypatch.setattr(source, "person_index", index_arrays.trainable(index))
     assert set(people(take(make(source, config), 3))) == {index["person_id"][-1]}
 
 
@@ -161,7 +162,7 @@ def test_a_source_without_anyone_is_refused(source, config, monkeypatch):
 def test_memory_for_decoded_photographs_is_bounded(source, config, monkeypatch):
     wanted = take(make(source, config), 8)
     monkeypatch.setattr(loader, "DECODED_BYTES", 2 * 64 * 80 * 3)
-    photographs = loader._Photographs(source)
+    photographs = loader._Photographs(source, loader.DECODED_BYTES)
     for row in (0, 1, 0, 2):
         photographs[row]
     assert list(photographs._kept) == [0, 2] and photographs._bytes == 2 * 64 * 80 * 3

@@ -50,7 +50,7 @@ def extended(tmp_path):
 
 
 def test_the_extended_set_labels_visible_joints_alone(tmp_path):
-    first, last = lsp.index(extended(tmp_path), "train")
+    first, last = lsp.index_extended(extended(tmp_path))
     assert [first.file_name, last.file_name] == ["im00001.jpg", "im00003.jpg"]
     assert [first.image_id, last.image_id] == [1, 3]
     joints = first.persons.joints_px[0]
@@ -60,13 +60,20 @@ def test_the_extended_set_labels_visible_joints_alone(tmp_path):
     np.testing.assert_array_equal(last.persons.joints_px[0, 5], [6, 6, 2])
 
 
-def test_the_extended_set_has_no_test_images(tmp_path):
-    with pytest.raises(ValueError, match=r"extended set, \(14, 3, 3\), has no test images"):
-        lsp.index(extended(tmp_path), "test")
+LAYOUTS = r"shape \(.*\(3, 14, 2000\) is Leeds .*\(lsp\), \(14, 3, images\) .*\(lspet\)"
 
 
 @pytest.mark.parametrize("shape", [(3, 14, 5), (14, 2, 5), (3, 14)])
 def test_another_array_is_refused_with_both_layouts(tmp_path, shape):
     scipy.io.savemat(tmp_path / "joints.mat", {"joints": np.zeros(shape)})
-    with pytest.raises(ValueError, match=r"shape \(.*\(3, 14, 2000\), Leeds .*\(14, 3, images\)"):
-        lsp.index(tmp_path / "joints.mat", "train")
+    for read in (lambda path: lsp.index(path, "train"), lsp.index_extended):
+        with pytest.raises(ValueError, match=LAYOUTS):
+            read(tmp_path / "joints.mat")
+
+
+def test_one_set_is_not_taken_for_the_other(tmp_path, data_root):
+    """Their flags mean opposite things."""
+    with pytest.raises(ValueError, match=LAYOUTS):
+        lsp.index(extended(tmp_path), "train")
+    with pytest.raises(ValueError, match=LAYOUTS):
+        lsp.index_extended(data_root / "lsp/joints.mat")

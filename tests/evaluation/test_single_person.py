@@ -71,7 +71,7 @@ def test_a_joint_at_exactly_half_a_head_is_right_for_hrnet_and_not_for_pytorch_p
     assert table["mean_pytorch_pose_unweighted"] == 0
     assert table["mean_at_0p1"] == 0
     exactly = (truth + [0.6, 0.8], *given[1:])  # 0.1 heads, and a rounding
-    assert single_person.pckh(*exactly, 0.1).hits.sum() == 16
+    assert single_person.pckh(*exactly, threshold=0.1).hits.sum() == 16
 
 
 def test_the_two_means_weigh_joints_otherwise():
@@ -165,7 +165,7 @@ def test_pck_is_a_fifth_of_the_torso():
     given = lsp({"left_wrist": 0.199 * length, "right_knee": 0.201 * length})
     hits = dict(zip(LSP.joints, single_person.pck(*given, LSP).hits[0].tolist(), strict=True))
     assert [name for name, hit in hits.items() if not hit] == ["right_knee"]
-    assert single_person.pck(*given, LSP, 0.21).hits.sum() == 14
+    assert single_person.pck(*given, LSP, threshold=0.21).hits.sum() == 14
 
 
 def test_pck_table_by_hand():

@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pytest
+
+from rmpe_jax.evaluation import metrics, score
+from rmpe_jax.evaluation.found import from_records
+from rmpe_jax.skeletons import COCO17, CROWDPOSE14, LSP14, MPII16
+from tests.evaluation import cases
+
+
+def case(skeleton=COCO17, count=12):
+    generator = np.random.default_rng(0)
+    entries = cases.photographs(generator, count, skeleton=skeleton)
+    return entries, cases.found(generator, entries, spread=6.0)
+
+
+def test_every_metric_of_the_set_has_figures_intervals_and_draws():
+    entries, found = case()
+    scores = score.score(entries, found, COCO17, "coco", resamples=40)
+    assert list(scores.figures) == ["COCO", "mAP@0.1box"] and not scores.refused
+    for name in scores.figures:
+        leading = metrics.METRICS[name].leading
+        low, high = scores.intervals[name][leading]
+        assert low <= scores.figures[name][leading] <= high and low < high
+        assert scores.draws[name].shape == (40, len(scores.figures[name]))
+
+
+def test_without_resamples_there_are_no_intervals():
+    scores = score.score(*case(), COCO17, "coco", resamples=0)
+    assert scores.intervals == scores.draws == {}
+
+
+def test_crowdpose_has_its_levels():
+    scores = score.score(*case(CROWDPOSE14), CROWDPOSE14, "crowdpose", resamples=0)
+    assert list(scores.figures) == ["COCO", "CrowdPose"]
+    assert "nose, which CROWDPOSE14 lacks" in scores.refused["mAP@0.1box"]
+    assert {"APeasy", "APmedium", "APhard"} < set(scores.figures["CrowdPose"])
+
+
+def one_each(entries, skeleton):
+    """Return for every person one pose, which is the annotation."""
+    made = []
+    for entry in entries:
+        for row, person in enumerate(entry.persons.person_id):
+            joints = entry.persons.joints_px[row].copy()
+            joints[:, 2] = 1
+            made.append(
+                {
+                    "image_id": entry.image_id,
+                    "keypoints": joints.reshape(-1).tolist(),
+                    "score": 1.0,
+                    "person_id": int(person),
+                }
+            )
+    return from_records(made, entries, skeleton)
+
+
+def test_single_person_metrics_need_one_pose_for_each_person():
+    entries, found = case(LSP14)
+    own = one_each(entries, LSP14)
+    scores = score.score(entries, own, LSP14, "lsp", resamples=0)
+    assert scores.figures["PCK@0.2"]["Total"] == scores.figures["PCP"]["Total"] == 1.0
+    nobodys = found._replace(person_id=np.full(len(found.score), -1))
+    refused = score.score(entries, nobodys, LSP14, "lsp", resamples=0).refused
+    assert set(refused) == {"PCK@0.2", "PCP"}
+    assert "one pose for each person, in the annotated boxes" in refused["PCP"]
+
+
+def test_mpii_has_all_its_figures():
+    entries, _ = case(MPII16)
+    for entry in entries:
+        members = list(range(len(entry.persons.area)))
+        entry.facts["groups"] = [{"members": members, "box_px": [-1e3, -1e3, 2e3, 2e3]}]
+    scores = score.score(entries, one_each(entries, MPII16), MPII16, "mpii", resamples=5)
+    assert set(scores.figures) == {"COCO", "MPII mAP", "PCKh@0.5"}
+    assert scores.figures["PCKh@0.5"]["mean_hrnet_count_weighted"] == 1.0
+    assert set(scores.draws) == set(scores.figures)
+
+
+def test_what_is_left_out_is_told():
+    entries, _ = case(MPII16)
+    entries[0].persons.head_size_px[:] = np.nan
+    count = len(entries[0].persons.area)
+    scores = score.score(entries, one_each(entries, MPII16), MPII16, "mpii", resamples=0)
+    told = scores.left_out["PCKh@0.5"]
+    crowd = int(entries[0].persons.is_crowd.sum())
+    assert count - crowd > 0 and told == {"people without a unit of length": count - crowd}
+    assert "none of the 12 photographs says its groups" in scores.refused["MPII mAP"]
+
+
+def test_the_flat_result_is_plain_json_without_nan():
+    entries, found = case()
+    result = score.flat(score.score(entries, found, COCO17, "coco", resamples=5))
+    again = json.loads(json.dumps(result, allow_nan=False))
+    assert again["AP"] == result["AP"] and again["mAP@0.1box"]["Total"] is not None
+    assert set(again["intervals"]) == {"COCO", "mAP@0.1box"}
+
+
+@pytest.mark.parametrize("name", ["synthetic", "coco", "halpe26", "ochuman"])
+def test_sets_without_figures_of_their_own_have_cocos_and_ours(name):
+    assert metrics.of_set(name) == ("COCO", "mAP@0.1box")
+
+
+def test_every_leading_figure_is_one_of_its_table():
+    entries, _ = case(MPII16, count=2)
+    for entry in entries:
+        entry.facts["groups"] = []
+    for name in (metrics.MPII, metrics.PCKH, metrics.COCO, metrics.CROWDPOSE):
+        metric = metrics.METRICS[name]
+        judged = metric.judge(entries, one_each(entries, MPII16), MPII16)
+        assert metric.leading in metric.table(judged, MPII16, None)
+    for name in (metrics.PCK, metrics.PCP):
+        metric = metrics.METRICS[name]
+        lsp, _ = case(LSP14, count=2)
+        judged = metric.judge(lsp, one_each(lsp, LSP14), LSP14)
+        assert metric.leading in metric.table(judged, LSP14, None)
