@@ -41,7 +41,7 @@ def test_help_answers_without_importing_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for word in ("train", "eval", "predict", "fit-pgpg", "fit-nms", "doctor"):
+    for word in ("prepare", "train", "eval", "score", "predict", "fit-pgpg", "fit-nms", "doctor"):
         assert word in done.stdout
     assert time.perf_counter() - began < 10  # hangs are caught; the speed itself is benchmarked
 
@@ -158,3 +158,65 @@ def test_fit_nms_leaves_a_file_that_eval_takes(monkeypatch, tmp_path, capsys):
     assert "belong together" in said
     said = stopped(monkeypatch, capsys, "fit-nms", str(tmp_path / "no.json"), str(people))
     assert "no such file" in said
+
+
+def test_a_set_is_prepared_and_shown(monkeypatch, tmp_path, capsys, data_root):
+    root, out = str(data_root / "mmpose_min/crowdpose"), str(tmp_path / "out")
+    files = ("--annotations", "test_crowdpose.json", "--images", ".")
+    given = ("prepare", "crowdpose", root, "--split", "validation", *files, "--out", out)
+    command(monkeypatch, *given)
+    said = capsys.readouterr().out
+    assert "people              5 (0 crowds)" in said and "CROWDPOSE14, 14 joints" in said
+    (folder,) = (tmp_path / "out").glob("crowdpose-validation-*")
+    assert (folder / "contact_sheet.png").exists()
+    command(monkeypatch, *given, "--skeleton", "COCO17")
+    assert "COCO17, 17 joints" in capsys.readouterr().out
+    (records,) = folder.rglob("*array_record-*")
+    records.write_bytes(records.read_bytes()[:-1] + b"x")
+    assert f"remove {folder} and type the same" in stopped(monkeypatch, capsys, *given)
+
+
+def test_preparing_says_what_is_missing(monkeypatch, tmp_path, capsys):
+    said = stopped(monkeypatch, capsys, "prepare", "lsp", str(tmp_path))
+    assert "holds nothing, but there is no" in said and "lsp_dataset.zip" in said
+    said = stopped(monkeypatch, capsys, "prepare", "lsp", str(tmp_path), "--images", "x")
+    assert "are of one split: type --split as well" in said
+    said = stopped(monkeypatch, capsys, "prepare", "coco2017", str(tmp_path))
+    assert "coco2014" in said and "crowdpose" in said
+
+
+def test_poses_of_any_program_are_scored_and_compared(monkeypatch, tmp_path, capsys, data_root):
+    small_set = data_root / "mmpose_min/ochuman"
+    document = json.loads((small_set / "test_ochuman.json").read_text())
+    poses = [
+        {
+            "image_id": person["image_id"],
+            "category_id": 1,
+            "keypoints": person["keypoints"],
+            "score": 0.9,
+        }
+        for person in document["annotations"]
+    ]
+    path = tmp_path / "poses.json"
+    files = ("--annotations", "test_ochuman.json", "--images", ".")
+    given = ("score", str(path), "ochuman", str(small_set), *files)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where records are written
+    for name, kept in (("all", poses), ("some", poses[:3])):
+        path.write_text(json.dumps(kept))
+        command(monkeypatch, *given, "--out", str(tmp_path / name))
+    result = json.loads((tmp_path / "all/result.json").read_text())
+    assert result["AP"] == pytest.approx(1.0) and result["data_set"] == "ochuman"
+    capsys.readouterr()
+    command(monkeypatch, "eval", "--compare", str(tmp_path / "all"), str(tmp_path / "some"))
+    said = capsys.readouterr().out
+    assert "| COCO | AP | 1.000 | " in said
+    path.write_text(json.dumps([*poses, poses[0] | {"image_id": 99}]))
+    assert "image_id 99 is none of the 3" in stopped(monkeypatch, capsys, *given)
+    command(monkeypatch, *given, "--unknown", "skip", "--out", str(tmp_path / "skip"))
+    assert "skipped: pose 5: image_id 99" in capsys.readouterr().out
+    path.write_text("{}")
+    assert "COCO results are a list, this is no list" in stopped(monkeypatch, capsys, *given)
+
+
+def test_eval_without_a_run_says_what_to_give(monkeypatch, capsys):
+    assert "give the work directory of a run, or --compare" in stopped(monkeypatch, capsys, "eval")

@@ -1,11 +1,12 @@
 import itertools
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import dataset, images, loader, pgpg
+from rmpe_jax.data import dataset, images, loader, mixture, pgpg
 from rmpe_jax.data import index as index_arrays
 from rmpe_jax.data.crop import Cropper
 from tests.data.test_pgpg import fitted
@@ -255,3 +256,57 @@ def test_a_file_that_is_not_there_is_named_before_anything_is_read(source, confi
     absent = replace(AUGMENT, proposals="pgpg", pgpg="absent.json")
     with pytest.raises(ValueError, match="absent.json: no such file of proposals; fit one with"):
         make(source, config, absent)
+
+
+@pytest.fixture(scope="module")
+def other(config, tmp_path_factory):
+    return dataset.prepare(replace(config, seed=5, synthetic_train=4), "train")
+
+
+def mixed(source, other, config, weights=(1.0, 1.0), **change):
+    return make(mixture.Mixture((source, other), weights), config, **change)
+
+
+def test_two_sets_are_mixed_by_their_weights_and_resume_anywhere(source, other, config):
+    still = replace(AUGMENT, gain=0.0, contrast=0.0)
+    batches = take(make(mixture.Mixture((source, other), (3.0, 1.0)), config, still), 40)
+    again = make(mixture.Mixture((source, other), (3.0, 1.0)), config, still, start=20)
+    assert_equal(take(again, 5), batches[20:25])
+    block = mixture.deal((3.0, 1.0), 0)
+    chosen = [mixture.place(block, number)[0] for number in range(40 * BATCH)]
+    assert 0.15 < np.mean(chosen) < 0.35
+    alone = people(take(make(source, config, still), 40)).tolist()
+    of_first = people(batches)[np.array(chosen) == 0].tolist()
+    assert of_first == alone[: len(of_first)], "the first set is drawn as it would be alone"
+
+
+def test_a_set_of_weight_zero_is_never_drawn(source, other, config):
+    alone = take(make(source, config), 10)
+    assert_equal(take(mixed(source, other, config, (1.0, 0.0)), 10), alone)
+
+
+def test_the_second_set_has_random_numbers_of_its_own(source, config):
+    batches = take(mixed(source, source, config), 30)
+    block = mixture.deal((1.0, 1.0), 0)
+    chosen = np.array([mixture.place(block, number)[0] for number in range(30 * BATCH)])
+    ids = people(batches)
+    count = len(source.person_index)
+    first, second = ids[chosen == 0][:count], ids[chosen == 1][:count]
+    assert sorted(first) == sorted(second) and first.tolist() != second.tolist()
+
+
+def test_detections_are_of_the_first_set_alone(source, other, config, tmp_path):
+    rows = [
+        {
+            "image": entry.file_name,
+            "category_id": 1,
+            "bbox": [float(v) for v in (*box[:2], *(box[2:] - box[:2]))],
+            "score": 0.9,
+        }
+        for entry in source.annotations()
+        for box in entry.persons.boxes_px
+    ]
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps(rows))
+    augment = replace(AUGMENT, proposals="jitter", detections=str(path))
+    assert len(take(make(mixture.Mixture((source, other), (1.0, 1.0)), config, augment), 3)) == 3
