@@ -41,6 +41,7 @@ LOWEST = {
     "optimiser.warmup_steps": 0,
     "evaluation.blur": 0.0,
     "evaluation.jitter": 0.0,
+    "evaluation.resamples": 0,
 }
 
 
@@ -267,6 +268,8 @@ class EvaluationConfig:
     jitter: float = 0.0
     """Annotated boxes are moved as in training, by this many times what was published; always in
     the same way."""
+    resamples: int = 1000
+    """Draws of photographs behind the interval of each figure (0: no intervals)."""
 
 
 @dataclass(frozen=True)

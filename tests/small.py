@@ -31,7 +31,7 @@ def config(folder: Path, *, steps: int = 4) -> Config:
         ),
         optimiser=OptimiserConfig(warmup_steps=1, ema=0.9, clip_norm=1.0),
         train=TrainConfig(steps=steps, batch_size=4, log_every=1, checkpoint_every=2, keep=2),
-        evaluation=EvaluationConfig(flip=True),
+        evaluation=EvaluationConfig(flip=True, resamples=20),
     )
 
 

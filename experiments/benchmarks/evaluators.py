@@ -3,8 +3,9 @@
     python experiments/benchmarks/evaluators.py
 
 Four people on each photograph, whose annotated poses are found with an error of some pixels and a
-random score. From arrays in memory to the table; the parts that a bootstrap repeats, from the
-rankings or counts to the table, are timed by themselves. Ranking alone: 30 judges of 100,000
+random score. From arrays in memory to the table (pycocotools: from dictionaries); the parts that a
+bootstrap repeats, from the rankings or counts to the table, are timed by themselves, and 1,000 of
+them together. Ranking alone: 30 judges of 100,000
 detections on 5,000 photographs. The cases take turns; medians over the rounds. Writes
 experiments/results/benchmark_evaluators.json.
 """
@@ -13,12 +14,15 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import common
 import numpy as np
 
 from rmpe_jax.evaluation import (
+    bootstrap,
     box_map,
+    coco_figures,
     given_persons,
     mpii,
     posetrack,
@@ -26,6 +30,7 @@ from rmpe_jax.evaluation import (
     single_person,
     sticks,
 )
+from rmpe_jax.evaluation import coco as coco_reference
 from rmpe_jax.evaluation.found import Found
 from rmpe_jax.evaluation.ranking import Ranking
 from rmpe_jax.records import Annotation, Persons
@@ -69,6 +74,20 @@ def poses(photographs: list[Annotation], generator: np.random.Generator) -> Foun
     )
 
 
+def records(photographs: list[Annotation], found: Found) -> list[dict[str, Any]]:
+    """Return the poses as COCO results."""
+    keypoints = np.concatenate([found.joints_px, found.joint_score[..., None]], axis=2)
+    return [
+        {
+            "image_id": photographs[image].image_id,
+            "category_id": 1,
+            "keypoints": joints.reshape(-1).tolist(),
+            "score": float(score),
+        }
+        for image, joints, score in zip(found.image, keypoints, found.score, strict=True)
+    ]
+
+
 def judged(generator: np.random.Generator) -> Ranking:
     """Return the ranking of 100,000 detections by 30 judges."""
     count, photographs = 100_000, 5000
@@ -86,9 +105,22 @@ def jobs(generator: np.random.Generator) -> dict[str, Callable[[], object]]:
     drawn = generator.multinomial(PHOTOGRAPHS, np.full(PHOTOGRAPHS, 1 / PHOTOGRAPHS))
     groups = mpii.judge(shots, found, MPII16)
     counts = given_persons.pckh(shots, found, MPII16)
+    of_ten = coco_figures.judge(coco, of_coco, COCO17)
+    truth, results = coco_reference.ground_truth(coco, COCO17), records(coco, of_coco)
     many = judged(generator)
     weights = generator.multinomial(5000, np.full(5000, 1 / 5000))
     return {
+        "COCO's ten numbers": lambda: coco_figures.table(coco_figures.judge(coco, of_coco, COCO17)),
+        "COCO's ten numbers, pycocotools": lambda: coco_reference.average_precision(
+            truth, results, COCO17
+        ),
+        "COCO's ten numbers, 1,000 resamples": lambda: bootstrap.drawn(
+            lambda weights: np.array(list(coco_figures.table(of_ten, weights).values())),
+            PHOTOGRAPHS,
+        ),
+        "MPII mAP, 1,000 resamples": lambda: bootstrap.drawn(
+            lambda weights: np.array(list(mpii.table(groups, weights).values())), PHOTOGRAPHS
+        ),
         "MPII mAP": lambda: mpii.table(mpii.judge(shots, found, MPII16)),
         "MPII mAP, one draw": lambda: mpii.table(groups, drawn),
         "PoseTrack mAP": lambda: posetrack.table(posetrack.judge(shots, found, MPII16)),

@@ -73,8 +73,9 @@ class Photographs(tfds.core.ShardBasedBuilder):
         if data is not None:
             settings["config"] = data.source
         super().__init__(**settings)
-        if data is None and self.builder_config.name in releases.RELEASES:
-            self.MANUAL_DOWNLOAD_INSTRUCTIONS = self.builder_config.description
+        self.named: Any = self.builder_config
+        if data is None and self.named.name in releases.RELEASES:
+            self.MANUAL_DOWNLOAD_INSTRUCTIONS = self.named.description
 
     def _info(self) -> tfds.core.DatasetInfo:
         tensor = tfds.features.Tensor
@@ -101,13 +102,12 @@ class Photographs(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, list[Callable[[], Iterator[tuple[int, Any]]]]]:
-        if self.data is not None:
-            data, splits = self.data, [self.split]
-        else:
-            name: Any = self.builder_config.name
-            drawn = name == "synthetic"
-            data = DataConfig(source=name, root="" if drawn else str(dl_manager.manual_dir))
-            splits = listing.published(data)
+        data = self.data
+        if data is None:
+            drawn = self.named.name == "synthetic"
+            root = "" if drawn else str(dl_manager.manual_dir)
+            data = DataConfig(source=self.named.name, root=root)
+        splits: list[Split] = listing.published(data) if self.split is None else [self.split]
         made = {}
         for split in splits:
             listed = listing.of_split(data, split)

@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from rmpe_jax.config import DataConfig
 from rmpe_jax.data import images as image_files
 from rmpe_jax.data import releases, synthetic
 from rmpe_jax.data.images import ImageError
+from rmpe_jax.data.releases import Split
 from rmpe_jax.records import Annotation, Photograph
 from rmpe_jax.skeletons import COCO17, Skeleton
 
-Split = Literal["train", "validation"]
 OnSkip = Callable[[ImageError], None]
 SPLIT_SEEDS = {"train": 0, "validation": 1}  # synthetic: seed of a split is 2 * config.seed + this
 
@@ -99,8 +99,7 @@ def published(config: DataConfig) -> list[Split]:
         return ["train", "validation"]
     release = releases.RELEASES[config.source].places
     root = Path(config.root).expanduser()
-    there: list[Split] = [name for name, (file, _) in release.items() if (root / file).exists()]
-    return there or list(release)
+    return [name for name in release if (root / release[name][0]).exists()] or list(release)
 
 
 def places(config: DataConfig, split: Split) -> tuple[Path, Path]:

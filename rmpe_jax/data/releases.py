@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rmpe_jax import skeletons, whole_body
 from rmpe_jax.data import (
@@ -18,6 +18,8 @@ from rmpe_jax.data import (
 )
 from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import Skeleton
+
+Split = Literal["train", "validation"]
 
 
 class Read(NamedTuple):
@@ -35,12 +37,12 @@ class Release(NamedTuple):
     `obtain` says what to download.
     """
 
-    read: Callable[[Path, str], Read]
-    places: dict[str, tuple[str, str]]
+    read: Callable[[Path, Split], Read]
+    places: dict[Split, tuple[str, str]]
     obtain: str
 
 
-def _own(annotations: Path, split: str) -> Read:
+def _own(annotations: Path, split: Split) -> Read:
     sections = coco.read_sections(annotations)
     skeleton, notes = coco.own_skeleton(sections, annotations)
     entries = coco.index_sections(sections, skeleton, str(annotations))
@@ -53,25 +55,25 @@ def _own(annotations: Path, split: str) -> Read:
     return Read(entries, skeleton, notes)
 
 
-def _crowdpose(annotations: Path, split: str) -> Read:
+def _crowdpose(annotations: Path, split: Split) -> Read:
     skeleton = skeletons.CROWDPOSE14
     return Read(coco.index(annotations, skeleton, area="box"), skeleton, [])
 
 
-def _wholebody(annotations: Path, split: str) -> Read:
+def _wholebody(annotations: Path, split: Split) -> Read:
     entries = whole_body_files.index_wholebody(annotations)
     return Read(entries, whole_body.WHOLEBODY133, [])
 
 
-def _halpe(annotations: Path, split: str, *, skeleton: Skeleton) -> Read:
+def _halpe(annotations: Path, split: Split, *, skeleton: Skeleton) -> Read:
     return Read(whole_body_files.index_halpe(annotations, skeleton), skeleton, [])
 
 
-def _posetrack(annotations: Path, split: str) -> Read:
+def _posetrack(annotations: Path, split: Split) -> Read:
     return Read(posetrack.index(annotations), skeletons.POSETRACK17, [])
 
 
-def _mpii(annotations: Path, split: str) -> Read:
+def _mpii(annotations: Path, split: Split) -> Read:
     """Read MPII's own file, or one of the two JSON layouts in which it is passed on."""
     if annotations.suffix == ".mat":
         groups = annotations.parent / GROUPS
@@ -83,12 +85,12 @@ def _mpii(annotations: Path, split: str) -> Read:
     return Read(mpii_json.index_small(annotations), skeletons.MPII16, [])
 
 
-def _lsp(annotations: Path, split: str) -> Read:
+def _lsp(annotations: Path, split: Split) -> Read:
     part = "train" if split == "train" else "test"
     return Read(lsp.index(annotations, part), skeletons.LSP14, [])
 
 
-def _lspet(annotations: Path, split: str) -> Read:
+def _lspet(annotations: Path, split: Split) -> Read:
     return Read(lsp.index_extended(annotations), skeletons.LSP14, [])
 
 
@@ -97,7 +99,7 @@ MPII_SPLIT = (
     "MPII publishes no validation split: every tenth image, by the SHA-1 of its name, is held out"
 )
 COCO_IMAGES = "From cocodataset.org: the train and val images of {year}, and their annotations;"
-RELEASES = {
+RELEASES: dict[str, Release] = {
     "coco": Release(
         _own,
         {

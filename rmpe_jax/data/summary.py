@@ -21,7 +21,7 @@ def table(source: PhotographSource) -> str:
     entries = source.annotations()
     joints = np.concatenate([entry.persons.joints_px for entry in entries])
     visibility = joints[..., 2]
-    labelled = (visibility > 0).any(axis=1)
+    labelled = np.any(visibility > 0, axis=1)
     crowd = np.concatenate([entry.persons.is_crowd for entry in entries])
     head = np.concatenate([entry.persons.head_size_px for entry in entries])
     people = max(int(labelled.sum()), 1)

@@ -48,14 +48,14 @@ def compare(a: Path, b: Path) -> list[Row]:
         if metric not in draws_a or metric not in draws_b:
             continue
         names = list(_figures(result_a, metric))
-        values = [_array(_figures(result, metric)) for result in (result_a, result_b)]
+        value_a, value_b = (_array(_figures(result, metric)) for result in (result_a, result_b))
         if draws_a[metric].shape != draws_b[metric].shape:
             raise ValueError(
                 f"{a} has {draws_a[metric].shape} draws of {metric}, {b} {draws_b[metric].shape}: "
                 "evaluate both by the same version"
             )
-        found = bootstrap.difference(*values, draws_a[metric], draws_b[metric])
-        parts = zip(names, *values, found.value, found.interval, found.better, strict=True)
+        found = bootstrap.difference(value_a, value_b, draws_a[metric], draws_b[metric])
+        parts = zip(names, value_a, value_b, found.value, found.interval, found.better, strict=True)
         rows += [
             Row(metric, figure, *map(float, (one, other, value, *ends, better)))
             for figure, one, other, value, ends, better in parts

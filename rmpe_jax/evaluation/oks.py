@@ -52,7 +52,7 @@ def meeting(
     i, d, g = np.nonzero(there)
     oks = np.full(shape, -1.0)
     oks[i, d, g] = similarities(persons, person[i, g], found.joints_px, pose[i, d], sigmas)
-    labelled = (persons.joints_px[..., 2] > 0).any(axis=1)
+    labelled = np.any(persons.joints_px[..., 2] > 0, axis=1)
     return Meeting(oks, pose, person, _padded(persons.is_crowd, person), _padded(labelled, person))
 
 
@@ -68,8 +68,8 @@ def similarities(
     exp(-d^2 / (2 area (2 sigma)^2)), its mean over the labelled joints. A person without one is
     near where the joints lie in the box of three times the sides (COCOeval.computeOks).
     """
-    labelled = persons.joints_px[person, :, 2] > 0
-    anything = labelled.any(axis=1)
+    labelled = np.asarray(persons.joints_px[person, :, 2] > 0)
+    anything = np.any(labelled, axis=1)
     away = joints_px[pose] - persons.joints_px[person, :, :2]
     low, high = persons.boxes_px[person, None, :2], persons.boxes_px[person, None, 2:]
     sides = high - low
@@ -92,7 +92,7 @@ def match(
     """
     photographs, poses, people = meeting.oks.shape
     wanted = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None, None]
-    there = meeting.person >= 0
+    there = np.asarray(meeting.person >= 0)
     taken = np.zeros((len(THRESHOLDS), photographs, people), bool)
     whom = np.full((len(THRESHOLDS), photographs, poses), -1)
     other = np.zeros(whom.shape, bool)
@@ -101,7 +101,7 @@ def match(
         near = (similar >= wanted) & there
         hits = near & counted & ~taken
         misses = near & ~counted & (~taken | meeting.crowd)
-        hit = hits.any(axis=2)
+        hit = np.any(hits, axis=2)
         choice = np.where(hit[:, :, None], hits, misses)
         some = choice.any(axis=2)
         # The last of the most similar.

@@ -45,14 +45,14 @@ def evaluate(
     source: PhotographSource,
     *,
     console: Console | None = None,
-    resamples: int = bootstrap.RESAMPLES,
+    resamples: int | None = None,
 ) -> Evaluated:
     """Find poses on all photographs and score them by the metrics of their set.
 
     The result holds the figures and all that is needed to read them. Boxes are those of
     `config.evaluation.boxes` (COCO-format detections), else the annotated boxes of all people with
     a labelled joint, with box score 1. A box without area or wholly outside its photograph gives
-    no pose and is counted in the result. `resamples` draws make the intervals (0: none).
+    no pose and is counted in the result. `resamples` goes before `config.evaluation.resamples`.
     """
     began = time.perf_counter()
     settings = model.config.evaluation
@@ -74,7 +74,8 @@ def evaluate(
             people = photograph.persons.person_id[_to_find(photograph)][visible]
             made = [r | {"person_id": int(n)} for r, n in zip(made, people, strict=True)]
         records += made
-    scored = score_records(source, records, resamples=resamples)
+    draws = settings.resamples if resamples is None else resamples
+    scored = score_records(source, records, resamples=draws)
     result = {
         **scored.result,
         **theta_errors(model, source),
@@ -110,12 +111,7 @@ def score_records(
     A pose of another image goes to `on_skip`; without it that is a ValueError.
     """
     photographs = sorted(source.annotations(), key=lambda entry: entry.image_id)
-    told: list[str] = []
-    found = from_records(
-        records, photographs, source.skeleton, on_skip=told.append if on_skip else None
-    )
-    for line in told if on_skip else ():
-        on_skip(line)
+    found = from_records(records, photographs, source.skeleton, on_skip=on_skip)
     scores = score(photographs, found, source.skeleton, source.data_set, resamples=resamples)
     truth = coco.ground_truth(photographs, source.skeleton)
     known = {photograph.image_id for photograph in photographs}
@@ -131,7 +127,7 @@ def score_records(
         "images": len(source),
         "images_unreadable": source.skipped,
         "poses": len(kept),
-        "poses_of_other_images": len(told),
+        "poses_of_other_images": len(records) - len(kept),
         "data_set": source.data_set,
         "split": source.split,
         "skeleton": source.skeleton.name,

@@ -33,6 +33,7 @@ from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise, started_from
 from rmpe_jax.predict import PoseModel, load
 from rmpe_jax.records import Batch, Variables
+from rmpe_jax.skeletons import Skeleton
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
@@ -84,7 +85,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     # Model and optimiser.
     logits = config.train.loss == "cross_entropy"
     module = build(config.model, len(skeleton.joints), logits=logits)
-    parallel, parallel_variables = _parallel(config)
+    parallel, parallel_variables = _parallel(config, skeleton)
     optimiser = optimisers.build(config)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.train.keep)
@@ -241,7 +242,7 @@ def _finished(config: Config) -> dict[str, Any] | None:
     return None if differences(before, to_dict(config)) else result
 
 
-def _parallel(config: Config) -> tuple[ParallelSPPE | None, Variables | None]:
+def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, Variables | None]:
     """Return the frozen network that helps to train the transformer, if one is wanted."""
     if config.train.parallel is None:
         return None, None
@@ -251,7 +252,7 @@ def _parallel(config: Config) -> tuple[ParallelSPPE | None, Variables | None]:
             "--model.stn.form affine (or scale_shift), or --train.parallel None"
         )
     model = config.model
-    return load_parallel(config.train.parallel, model.input_height, model.input_width)
+    return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
 
 
 def _first_weights(variables: Variables, config: Config, console: Console) -> Variables:

@@ -21,6 +21,7 @@ from rmpe_jax.losses import joints_loss
 from rmpe_jax.models.rmpe import RMPE, straighten
 from rmpe_jax.predict import load
 from rmpe_jax.records import Batch, Variables
+from rmpe_jax.skeletons import Skeleton
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ def parallel_loss(
     return joints_loss(heatmaps, joints_straight, weight, loss=parallel.loss, sigma=parallel.sigma)
 
 
-def load_parallel(path: str, height: int, width: int) -> tuple[ParallelSPPE, Variables]:
-    """Return the network of an earlier run as parallel SPPE for crops of that size."""
+def load_parallel(
+    path: str, skeleton: Skeleton, height: int, width: int
+) -> tuple[ParallelSPPE, Variables]:
+    """Return the network of an earlier run as parallel SPPE for these joints and crops."""
     try:
         model = load(path)
     except CheckpointError as error:
@@ -71,6 +74,11 @@ def load_parallel(path: str, height: int, width: int) -> tuple[ParallelSPPE, Var
         raise ValueError(
             f"train.parallel: the network in {path} takes crops of {size[0]} x {size[1]}, this "
             f"run's are {height} x {width}; train one with this size"
+        )
+    if model.skeleton.joints != skeleton.joints:
+        raise ValueError(
+            f"train.parallel: the network in {path} finds the joints of {model.skeleton.name}, "
+            f"this run is to learn those of {skeleton.name}; train one with these joints"
         )
     settings = model.config.train
     return ParallelSPPE(

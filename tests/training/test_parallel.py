@@ -14,6 +14,7 @@ from rmpe_jax.geometry import affine, heatmaps
 from rmpe_jax.models.build import build, build_sppe
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.records import Batch
+from rmpe_jax.skeletons import COCO17, MPII16
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.loop import train
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel, parallel_loss
@@ -120,7 +121,9 @@ def test_a_loaded_parallel_network_looks_in_evaluation_mode(tmp_path):
     config = replace(small.config(tmp_path, steps=1), train=TrainConfig(steps=1, batch_size=2))
     train(config)
     side = config.model.input_height
-    parallel, variables = load_parallel(config.workdir, side, side)
+    parallel, variables = load_parallel(config.workdir, COCO17, side, side)
+    with pytest.raises(ValueError, match="finds the joints of COCO17, .* those of MPII16; train"):
+        load_parallel(config.workdir, MPII16, side, side)
     images = jax.random.uniform(jax.random.key(0), (3, side, side, 3))
     together = jax.jit(parallel.network)(variables, images)
     alone = jax.jit(parallel.network)(variables, images[:1])
@@ -228,7 +231,7 @@ def test_a_missing_parallel_network_says_how_to_make_one(tmp_path):
     with pytest.raises(
         ValueError, match=r"train.parallel: .*holds no checkpoint.*--model.stn.form"
     ):
-        load_parallel(str(tmp_path), 32, 32)
+        load_parallel(str(tmp_path), COCO17, 32, 32)
 
 
 def test_the_weight_of_the_branch_counts():
