@@ -19,7 +19,6 @@ from rmpe_jax.records import Photograph
 RESULT, RECORDS, DRAWS = "result.json", "records.json", "draws.npz"
 ROW, WORST = "result.md", "worst.png"
 SHORT = 12  # characters of a hash that people read
-LEAST_SURE = 0.2  # joints below this are not drawn
 TILE = 480  # pixels of the longer side of a picture
 
 
@@ -122,7 +121,7 @@ def _pair(
         drawing.poses(picture, shrink * points[..., :2], sure, source.skeleton)
         for points, sure in (
             (annotated, (annotated[..., 2] > 0).astype(np.float64)),
-            (keypoints, np.maximum(keypoints[..., 2], LEAST_SURE)),
+            (keypoints, keypoints[..., 2]),
         )
     ]
 
