@@ -27,7 +27,8 @@ class Persons(NamedTuple):
     `joints_px` holds (x, y, visibility) with COCO's visibility: 0 not labelled, 1 labelled but
     hidden, 2 visible. A person without a labelled joint is kept: evaluation must know it.
     `head_size_px` is MPII's unit of distance, 0.6 times the diagonal of the head's rectangle, and
-    NaN where a set has no heads.
+    NaN where a set has no heads. People who are ignored are neither to be found nor false, by the
+    rules of their set: CrowdPose's with nothing but head and neck labelled.
     """
 
     joints_px: Float[np.ndarray, "n k 3"]
@@ -36,6 +37,13 @@ class Persons(NamedTuple):
     is_crowd: Bool[np.ndarray, " n"]
     person_id: Int[np.ndarray, " n"]
     head_size_px: Float[np.ndarray, " n"]
+    is_ignored: Bool[np.ndarray, " n"]
+
+    @property
+    def to_find(self) -> Bool[np.ndarray, " n"]:
+        """Return who is to be found: a joint is labelled, no crowd, and not ignored."""
+        labelled = np.any(self.joints_px[..., 2] > 0, axis=1)
+        return labelled & ~self.is_crowd & ~self.is_ignored
 
 
 class Annotation(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rmpe_jax
-from rmpe_jax.config import Config, DataConfig, TrainConfig
+from rmpe_jax.config import Config, DataConfig, SetConfig, TrainConfig
 from tests import small
 
 IMAGES = 60
@@ -88,3 +88,42 @@ def test_train_evaluate_and_predict_on_real_photographs(sixty, tmp_path):
         middle = np.tile([x + width / 2, y + height / 2], (17, 1))
         centre.append(mean_error(middle, person))
     assert np.mean(found) < 0.8 * np.mean(centre)
+
+
+def test_two_other_sets_are_mixed_trained_on_and_scored_by_their_own_metrics(data_root, tmp_path):
+    """A part of MPII, of which some images have groups of people, and CrowdPose in its joints."""
+    whole = json.loads((data_root / "mpii_small/mpii_small.json").read_text())
+    complete = [image for image in whole["images"] if image["in_rmpe_multi_val"]][:5]
+    others = [image for image in whole["images"] if not image["in_rmpe_multi_val"]][:7]
+    part = tmp_path / "mpii"
+    part.mkdir()
+    (part / "images").symlink_to(data_root / "mpii_small/images")
+    (part / "some.json").write_text(json.dumps(whole | {"images": complete + others}))
+    crowdpose = SetConfig(
+        source="crowdpose",
+        root=str(data_root / "mmpose_min/crowdpose"),
+        train_annotations="test_crowdpose.json",
+        train_images=".",
+        weight=0.5,
+    )
+    base = small.config(tmp_path, steps=2)
+    mixed = DataConfig(
+        source="mpii",
+        root=str(part),
+        train_annotations="some.json",
+        train_images="images",
+        validation_annotations="some.json",
+        validation_images="images",
+        also=(crowdpose,),
+        prepared=base.data.prepared,
+    )
+    result = rmpe_jax.train(replace(base, data=mixed))
+    assert result["skeleton"] == "MPII16" and result["data_set"] == "mpii"
+    assert result["images"] == 12 and result["MPII mAP"].keys() >= {"Head", "Ank", "Total"}
+    assert result["left_out"]["MPII mAP"]["photographs without groups"] == 7
+    assert 0 <= result["PCKh@0.5"]["mean_hrnet_count_weighted"] < 0.5
+    assert "needs the joints nose" in result["refused"]["mAP@0.1box"]
+    model = rmpe_jax.load(tmp_path / "run")
+    assert model.skeleton == rmpe_jax.MPII16
+    poses = model(np.zeros((64, 64, 3), np.uint8), [[5, 5, 60, 60]])
+    assert poses.joints_px.shape == (1, 16, 2)

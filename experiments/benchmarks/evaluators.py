@@ -53,6 +53,7 @@ def annotated(skeleton: Skeleton, generator: np.random.Generator) -> list[Annota
             is_crowd=np.zeros(PEOPLE, bool),
             person_id=row * PEOPLE + np.arange(PEOPLE),
             head_size_px=np.full(PEOPLE, 30.0),
+            is_ignored=np.zeros(PEOPLE, bool),
         )
         groups = [{"members": list(range(PEOPLE)), "box_px": [0, 0, 750, 750]}]
         facts = {"groups": groups, "ignore_px": [CORNERS]}

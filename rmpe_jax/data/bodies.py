@@ -42,6 +42,7 @@ def persons(bodies: Sequence[Body], first_id: int, joints: int) -> Persons:
         np.zeros(len(bodies), bool),
         np.arange(first_id, first_id + len(bodies), dtype=np.int64),
         np.array([body.head_size_px for body in bodies], np.float64),
+        np.zeros(len(bodies), bool),
     )
 
 

@@ -92,6 +92,7 @@ class Photographs(tfds.core.ShardBasedBuilder):
             "is_crowd": tensor(shape=(None,), dtype=np.bool_),
             "person_id": tensor(shape=(None,), dtype=np.int64),
             "head_size_px": tensor(shape=(None,), dtype=np.float64, encoding=exact),
+            "is_ignored": tensor(shape=(None,), dtype=np.bool_),
             "facts": tfds.features.Text(),  # JSON
         }
         # Without shuffling, record i is photograph i of the reader: no scan is needed to know.

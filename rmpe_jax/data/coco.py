@@ -155,7 +155,11 @@ def _person_category(entries: list, skeleton: Skeleton, where: str) -> int:
 
 
 def _person(record: dict, skeleton: Skeleton, area: Area, where: str) -> dict:
-    """Return what is kept of a record, checked: joints, box, area, crowd flag and id."""
+    """Return what is kept of a record, checked: joints, box, area, flags and id.
+
+    A person of whom the file counts no keypoints (`num_keypoints` 0) is ignored, whatever is
+    labelled: CrowdPose leaves head and neck out of its count, by which its evaluator goes.
+    """
     x, y, width, height = json_files.numbers(record["bbox"], 4, f"{where}: bbox")
     if width < 0 or height < 0:
         raise ValueError(f"{where}: bbox {record['bbox']} is inverted; it is [x, y, width, height]")
@@ -168,11 +172,13 @@ def _person(record: dict, skeleton: Skeleton, area: Area, where: str) -> dict:
         covered = extents.AREA_SHARE * width * height
     given = record.get("keypoints")
     no_joints = np.zeros((len(skeleton.joints), 3))
+    joints = keypoints(given, skeleton, where) if given not in (None, []) else no_joints
     return {
-        "joints": keypoints(given, skeleton, where) if given not in (None, []) else no_joints,
+        "joints": joints,
         "box": (x, y, x + width, y + height),
         "area": covered,
         "crowd": bool(crowd),
+        "ignored": bool(record.get("num_keypoints", 1) == 0 and np.any(joints[:, 2] > 0)),
         "id": record["id"],
     }
 
@@ -185,6 +191,7 @@ def _persons(people: list[dict], joints: int) -> Persons:
         np.array([person["crowd"] for person in people], bool),
         np.array([person["id"] for person in people], np.int64),
         np.full(len(people), np.nan),
+        np.array([person["ignored"] for person in people], bool),
     )
 
 

@@ -27,7 +27,7 @@ from rmpe_jax.data.mixture import Mixture
 from rmpe_jax.records import Annotation, Photograph
 from rmpe_jax.skeletons import Skeleton
 
-LAYOUT = 3  # raise it when the prepared files change
+LAYOUT = 4  # raise it when the prepared files change
 SUMMARY, INDEX, CONTACT_SHEET = "summary.json", "index.npz", "contact_sheet.png"
 
 

@@ -83,4 +83,5 @@ def _nobody(joints: int) -> Persons:
         is_crowd=np.zeros(0, bool),
         person_id=np.zeros(0, np.int64),
         head_size_px=np.zeros(0),
+        is_ignored=np.zeros(0, bool),
     )

@@ -29,6 +29,7 @@ def photograph(seed: int, index: int, height: int, width: int) -> Photograph:
         is_crowd=np.zeros(count, bool),
         person_id=image_id * MOST_PEOPLE + np.arange(count),
         head_size_px=np.full(count, np.nan),
+        is_ignored=np.zeros(count, bool),
     )
     name = f"synthetic_{seed}_{index:06d}.jpg"
     return Photograph(image_id, name, encoded.tobytes(), height, width, persons, {})

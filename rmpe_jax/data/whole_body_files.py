@@ -65,7 +65,12 @@ def _whole(record: dict, where: str) -> dict:
         _part(record[key], joints, bool(record.get(valid, True)), f"{where}: {key}")
         for key, (joints, valid) in PARTS.items()
     ]
-    return record | {"keypoints": np.concatenate([body, *parts]).ravel().tolist()}
+    whole = np.concatenate([body, *parts])
+    # The file counts the body's joints alone.
+    return record | {
+        "keypoints": whole.ravel().tolist(),
+        "num_keypoints": int((whole[:, 2] > 0).sum()),
+    }
 
 
 def _part(values: list, joints: int, valid: bool, where: str) -> Float[np.ndarray, "k 3"]:

@@ -5,7 +5,7 @@ The protocol is MPII's (`multi_person`), with these changes:
 * A unit is a photograph; every pose found on it is judged.
 * The joints are the nose and twelve of the limbs: shoulders, elbows, wrists, hips, knees, ankles.
 * A joint is right within 0.1 x the longer side of the annotated box (the edge included).
-* Truth are the people who are no crowd and have one of the thirteen joints labelled.
+* Truth are the people who are to be found and have one of the thirteen joints labelled.
 * A pose that is taken for nobody, and whose centre lies in the box of one of the other people (the
   edge included), is left out: it may well be right, as COCO has it. The centre is the mean of
   those of the thirteen joints that are there, i.e. have a score that is not NaN or -inf.
@@ -43,7 +43,7 @@ def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -
     persons, image = everyone(photographs, skeleton)
     joints = persons.joints_px[:, at]
     labelled = joints[..., 2] > 0
-    counted = ~persons.is_crowd & labelled.any(axis=1)
+    counted = persons.to_find & labelled.any(axis=1)
     people = People(
         joints_px=joints[counted, :, :2],
         labelled=labelled[counted],

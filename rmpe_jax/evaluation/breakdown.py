@@ -38,7 +38,7 @@ def breakdown(
     """
     persons, image = everyone(photographs, skeleton)
     meeting = oks.meeting(persons, image, len(photographs), found, skeleton.sigmas)
-    counts = (persons.joints_px[..., 2] > 0).any(axis=1) & ~persons.is_crowd
+    counts = persons.to_find
     on_photograph = np.bincount(image[counts], minlength=len(photographs)).astype(np.float64)
     whole = part_of(on_photograph, PEOPLE)
     made = {"people": _parts(meeting, found, counts, whole[image], whole[found.image], PEOPLE)}
@@ -72,7 +72,7 @@ def worst(
     persons, image = everyone(photographs, skeleton)
     meeting = oks.meeting(persons, image, len(photographs), found, skeleton.sigmas)
     all_false = np.ones(len(found.score), bool)
-    judged = oks.ranking(meeting, found.score, [oks.who_counts(meeting)], [all_false])
+    judged = oks.ranking(meeting, found.score, [meeting.to_find], [all_false])
     people = judged.needed[0]
     order = np.argsort(judged.image, kind="stable")  # by photograph, and there by score
     first = np.searchsorted(judged.image[order], np.arange(len(photographs) + 1))

@@ -38,7 +38,8 @@ def ground_truth(photographs: Iterable[Annotation], skeleton: Skeleton) -> dict[
                     "image_id": photograph.image_id,
                     "category_id": 1,
                     "keypoints": [float(value) for value in joints.reshape(-1)],
-                    "num_keypoints": int(np.sum(joints[:, 2] > 0)),
+                    # pycocotools ignores those that have none.
+                    "num_keypoints": int(not persons.is_ignored[row] and np.sum(joints[:, 2] > 0)),
                     "bbox": [float(value) for value in boxes.to_xywh(persons.boxes_px[row])],
                     "area": float(persons.area[row]),
                     "iscrowd": int(persons.is_crowd[row]),

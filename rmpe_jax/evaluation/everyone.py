@@ -20,6 +20,7 @@ def everyone(
         is_crowd=np.zeros(0, bool),
         person_id=np.zeros(0, np.int64),
         head_size_px=np.zeros(0),
+        is_ignored=np.zeros(0, bool),
     )
     of = [nobody, *(photograph.persons for photograph in photographs)]
     for row, persons in enumerate(of[1:]):

@@ -1,8 +1,9 @@
 """PCKh, PCK and PCP of poses that were made for annotated people, counted by photograph.
 
 A pose is that of the person of its photograph whose `person_id` it has; of several the one with
-the highest score counts, the first of equal ones. People without a pose are missed, crowds are
-left out of everything, and poses for nobody are not judged. Pixels as annotated.
+the highest score counts, the first of equal ones. People without a pose are missed, crowds and
+people who are ignored are left out of everything, and poses for nobody are not judged. Pixels as
+annotated.
 """
 
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def pcp(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> 
 
 def _given(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> _Given:
     persons, image = everyone(photographs, skeleton)
-    keep = ~persons.is_crowd
+    keep = ~persons.is_crowd & ~persons.is_ignored
     persons, image = Persons(*(field[keep] for field in persons)), image[keep]
     pose = _pose_of(persons, image, found)
     joints_px = np.full((len(image), len(skeleton.joints), 2), np.nan)

@@ -24,14 +24,14 @@ class Meeting(NamedTuple):
     """The poses that count and the people of i photographs, padded to d poses and g people.
 
     Poses come by falling score. `pose` and `person` are rows of what was found and annotated, -1
-    where there is none; `oks` is -1 there. `labelled` people have a labelled joint.
+    where there is none; `oks` is -1 there.
     """
 
     oks: Float[np.ndarray, "i d g"]
     pose: Int[np.ndarray, "i d"]
     person: Int[np.ndarray, "i g"]
     crowd: Bool[np.ndarray, "i g"]
-    labelled: Bool[np.ndarray, "i g"]
+    to_find: Bool[np.ndarray, "i g"]
 
 
 def meeting(
@@ -52,8 +52,8 @@ def meeting(
     i, d, g = np.nonzero(there)
     oks = np.full(shape, -1.0)
     oks[i, d, g] = similarities(persons, person[i, g], found.joints_px, pose[i, d], sigmas)
-    labelled = np.any(persons.joints_px[..., 2] > 0, axis=1)
-    return Meeting(oks, pose, person, _padded(persons.is_crowd, person), _padded(labelled, person))
+    crowd, to_find = (_padded(of, person) for of in (persons.is_crowd, persons.to_find))
+    return Meeting(oks, pose, person, crowd, to_find)
 
 
 def similarities(
@@ -138,20 +138,14 @@ def ranking(
     return by_score(image, score[pose], *judges)
 
 
-def who_counts(meeting: Meeting) -> Bool[np.ndarray, "i g"]:
-    """Return who is to be found: people with a labelled joint who are no crowd."""
-    return meeting.labelled & ~meeting.crowd
-
-
 def by_size(meeting: Meeting, persons: Persons, found: Found) -> Ranking:
     """Return the ranking that COCO's ten numbers are made of: THRESHOLDS for each of RANGES."""
-    count = who_counts(meeting)
     extent = np.ptp(found.joints_px, axis=1) if len(found.score) else np.zeros((0, 2))
     own = extent.prod(axis=1)
     counted, judged = [], []
     for low, high in RANGES.values():
         inside = (persons.area >= low) & (persons.area <= high)
-        counted.append(count & _padded(inside, meeting.person))
+        counted.append(meeting.to_find & _padded(inside, meeting.person))
         judged.append((own >= low) & (own <= high))
     return ranking(meeting, found.score, counted, judged)
 

@@ -71,7 +71,7 @@ def evaluate(
         poses = model(images.pixels(photograph), usable.boxes_px, usable.score)
         made = to_records(nms_sets.suppressed(poses, nms), photograph.image_id)
         if proposals is None and nms is None:
-            people = photograph.persons.person_id[_to_find(photograph)][visible]
+            people = photograph.persons.person_id[photograph.persons.to_find][visible]
             made = [r | {"person_id": int(n)} for r, n in zip(made, people, strict=True)]
         records += made
     draws = settings.resamples if resamples is None else resamples
@@ -174,7 +174,7 @@ def proposed(
         count = len(persons.area)
         boxes_px = np.array(boxes_px).reshape(count, 4)
         everybody = Detections(boxes_px, np.ones(count), np.ones(count, bool))
-        return _rows(everybody, _to_find(photograph))
+        return _rows(everybody, persons.to_find)
     found = detection_files.of_image(proposals, photograph.image_id, photograph.file_name)
     return _rows(found, found.valid & (found.score >= settings.box_threshold))
 
@@ -202,12 +202,6 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"
-
-
-def _to_find(photograph: Photograph) -> Bool[np.ndarray, " n"]:
-    """Return who gets a box where boxes are the annotated ones."""
-    persons = photograph.persons
-    return (persons.joints_px[:, :, 2] > 0).any(axis=1) & ~persons.is_crowd
 
 
 def _rows(detections: Detections, chosen: np.ndarray) -> Detections:

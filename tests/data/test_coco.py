@@ -227,6 +227,19 @@ def test_a_file_of_no_or_two_kinds_of_joints_has_no_skeleton_of_its_own(tmp_path
         index(tmp_path, document, None)
 
 
+def test_people_of_whom_the_file_counts_no_joints_are_ignored(tmp_path, document):
+    first, crowd = document["annotations"]
+    document["annotations"] = [
+        first | {"id": 1, "num_keypoints": 0},
+        first | {"id": 2, "num_keypoints": 11},
+        first | {"id": 3},
+        crowd | {"id": 4, "num_keypoints": 0},
+    ]
+    persons = index(tmp_path, document)[1].persons
+    assert persons.is_ignored.tolist() == [True, False, False, False]
+    assert persons.to_find.tolist() == [False, True, True, False]
+
+
 def test_a_file_has_the_skeleton_of_its_category(tmp_path, document):
     index(tmp_path, document)
     path = tmp_path / "people.json"

@@ -13,7 +13,13 @@ def photograph(image_id=1, boxes_px=BOXES, crowd=(), unlabelled=()):
     joints_px[list(unlabelled), :, 2] = 0
     is_crowd = np.isin(np.arange(count), crowd)
     persons = Persons(
-        joints_px, boxes_px, np.ones(count), is_crowd, np.arange(count), np.full(count, np.nan)
+        joints_px=joints_px,
+        boxes_px=boxes_px,
+        area=np.ones(count),
+        is_crowd=is_crowd,
+        person_id=np.arange(count),
+        head_size_px=np.full(count, np.nan),
+        is_ignored=np.zeros(count, bool),
     )
     return Annotation(image_id, f"{image_id}.jpg", 200, 200, persons, {})
 

@@ -28,6 +28,7 @@ def photographs(
             is_crowd=generator.random(people) < 0.1,
             person_id=100 * (row + 1) + np.arange(people),
             head_size_px=sides.min(axis=1) / 3,
+            is_ignored=generator.random(people) < 0.1,
         )
         facts = {"crowd_index": float(generator.random())}
         made.append(Annotation(row + 1, f"{row + 1}.jpg", 500, 500, persons, facts))

@@ -62,6 +62,7 @@ def photograph(
         is_crowd=np.array(crowd or [False] * len(poses), bool),
         person_id=first_id + np.arange(len(poses)),
         head_size_px=np.broadcast_to(np.array(head, float), len(poses)).copy(),
+        is_ignored=np.zeros(len(poses), bool),
     )
     return Annotation(image_id, f"{image_id}.jpg", 0, 0, persons, dict(facts))
 

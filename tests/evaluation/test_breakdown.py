@@ -23,6 +23,7 @@ def entry(image_id, people, *, visibility=2.0):
         is_crowd=np.zeros(people, bool),
         person_id=np.arange(people) + 1,
         head_size_px=np.full(people, 30.0),
+        is_ignored=np.zeros(people, bool),
     )
     return made._replace(image_id=image_id, width=2000, persons=persons)
 
@@ -49,12 +50,6 @@ def test_perfect_poses_are_perfect_in_every_part():
     assert [of["AP"] for of in parts["people"].values()] == pytest.approx([1.0] * 4)
     assert parts["box_iou"] == {"0.9+": {"AP": pytest.approx(1.0), "people": 19}}
     assert "visible" not in parts, "nobody has a hidden joint"
-
-
-def to_find(one):
-    """Return the people of a photograph whom one has to find."""
-    persons = one.persons
-    return np.flatnonzero((persons.joints_px[..., 2] > 0).any(axis=1) & ~persons.is_crowd)
 
 
 def test_a_part_is_what_pycocotools_says_of_these_photographs_alone():

@@ -21,6 +21,7 @@ def photograph(image_id: int, people: int, seed: int = 0) -> Annotation:
         is_crowd=np.zeros(people, bool),
         person_id=np.arange(people) + 100 * image_id + 1,
         head_size_px=np.full(people, np.nan),
+        is_ignored=np.zeros(people, bool),
     )
     return Annotation(image_id, f"{image_id}.jpg", 200, 200, persons, {})
 

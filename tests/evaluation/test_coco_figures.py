@@ -11,7 +11,7 @@ from rmpe_jax.evaluation.everyone import everyone
 from rmpe_jax.evaluation.found import Found, from_records
 from rmpe_jax.geometry import boxes
 from rmpe_jax.records import Persons
-from rmpe_jax.skeletons import COCO17
+from rmpe_jax.skeletons import COCO17, CROWDPOSE14
 from tests import references_multi_person as plain
 from tests.evaluation import cases
 
@@ -49,6 +49,10 @@ def test_the_golden_predictions_score_as_the_reference_did(data_root):
 def test_matches_are_those_of_a_plain_rederivation(seed):
     generator = np.random.default_rng(seed)
     entries = cases.photographs(generator, 12, most=6)
+    for entry in entries:
+        entry.persons.is_ignored[:] = (
+            False  # a flag of the file's, of which section 1 knows nothing
+        )
     found = cases.found(generator, entries, spread=8.0)
     judged = coco_figures.judge(entries, found, COCO17).ranking
     for judge, (low, high) in enumerate(oks.RANGES.values()):
@@ -159,3 +163,40 @@ def test_photographs_that_do_not_say_how_crowded_they_are_have_no_level():
     entries = [e._replace(facts={}) for e in cases.photographs(np.random.default_rng(9), 3)]
     found = from_records([], entries, COCO17)
     assert coco_figures.judge(entries, found, COCO17).level.tolist() == [-1, -1, -1]
+
+
+def test_crowdposes_figures_on_its_own_annotations_are_those_of_the_reference(data_root):
+    """The area of everybody is 0.53 of the box; levels by crowdIndex."""
+    folder = data_root / "crowdpose_val_ann/crowdpose-api/annotations"
+    entries = coco_files.index(folder / "crowdpose_val.json", CROWDPOSE14, area="box")[:250]
+    entries.sort(key=lambda entry: entry.image_id)
+    generator = np.random.default_rng(0)
+    found = cases.found(generator, entries, spread=9.0)
+    table = coco_figures.crowd_table(coco_figures.judge(entries, found, CROWDPOSE14))
+    raw = json.loads((folder / "crowdpose_val.json").read_text())
+    index = {image["id"]: image["crowdIndex"] for image in raw["images"]}
+    chosen = {entry.image_id for entry in entries}
+    truth = {
+        "images": [image for image in raw["images"] if image["id"] in chosen],
+        "categories": raw["categories"],
+        "annotations": [
+            person | {"area": 0.53 * person["bbox"][2] * person["bbox"][3]}
+            for person in raw["annotations"]
+            if person["image_id"] in chosen
+        ],
+    }
+    records = cases.records(entries, found)
+
+    def precision(low, high):
+        images = [image for image in truth["images"] if low <= index[image["id"]] < high]
+        ids = {image["id"] for image in images}
+        people = [person for person in truth["annotations"] if person["image_id"] in ids]
+        part = truth | {"images": images, "annotations": people}
+        mine = [record for record in records if record["image_id"] in ids]
+        return coco.average_precision(part, mine, CROWDPOSE14)["AP"]
+
+    assert table["AP"] == pytest.approx(precision(-1, 2), abs=1e-12)
+    assert table["APeasy"] == pytest.approx(precision(-1, 0.2), abs=1e-12)
+    assert table["APmedium"] == pytest.approx(precision(0.2, 0.8), abs=1e-12)
+    assert table["APhard"] == pytest.approx(precision(0.8, 2), abs=1e-12)
+    assert len({round(table[name], 6) for name in coco_figures.LEVELS}) == 3

@@ -68,6 +68,7 @@ def test_people_without_labels_and_crowds_get_no_box():
         is_crowd=np.asarray([False, False, True]),
         person_id=np.arange(3) + 1,
         head_size_px=np.full(3, np.nan),
+        is_ignored=np.zeros(3, bool),
     )
     photograph = Photograph(1, "1.jpg", b"", 9, 9, persons, {})
     np.testing.assert_array_equal(
