@@ -32,7 +32,7 @@ def breakdown(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return AP and the number of people for each part, by `people`, `box_iou` and `visible`.
 
-    people: those with a labelled joint on the photograph. box_iou: of the person's box with the
+    people: those to find on the photograph; photographs without any are in no part. box_iou: of the person's box with the
     best of the boxes in which poses were made; left out where these are not told. visible: share
     of the labelled joints that are not hidden; left out where nothing is marked hidden.
     """
@@ -40,7 +40,7 @@ def breakdown(
     meeting = oks.meeting(persons, image, len(photographs), found, skeleton.sigmas)
     counts = persons.to_find
     on_photograph = np.bincount(image[counts], minlength=len(photographs)).astype(np.float64)
-    whole = part_of(on_photograph, PEOPLE)
+    whole = np.where(on_photograph > 0, part_of(on_photograph, PEOPLE), len(PEOPLE))  # in none
     made = {"people": _parts(meeting, found, counts, whole[image], whole[found.image], PEOPLE)}
     values = {}
     if len(found.score) and not np.isnan(found.boxes_px).any():
