@@ -32,9 +32,10 @@ def breakdown(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return AP and the number of people for each part, by `people`, `box_iou` and `visible`.
 
-    people: those to find on the photograph; photographs without any are in no part. box_iou: of the person's box with the
-    best of the boxes in which poses were made; left out where these are not told. visible: share
-    of the labelled joints that are not hidden; left out where nothing is marked hidden.
+    people: those to find on the photograph; photographs without any are in no part. box_iou: of the
+    person's box with the best of the boxes in which poses were made; left out where these are not
+    told. visible: share of the labelled joints that are not hidden; left out where nothing is
+    marked hidden.
     """
     persons, image = everyone(photographs, skeleton)
     meeting = oks.meeting(persons, image, len(photographs), found, skeleton.sigmas)
