@@ -91,7 +91,7 @@ def match(
     if none is similar enough one who does not count; crowds are never used up. t are THRESHOLDS.
     """
     photographs, poses, people = meeting.oks.shape
-    wanted = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None, None]
+    wanted = THRESHOLDS[:, None, None]
     there = np.asarray(meeting.person >= 0)
     taken = np.zeros((len(THRESHOLDS), photographs, people), bool)
     whom = np.full((len(THRESHOLDS), photographs, poses), -1)

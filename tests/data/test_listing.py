@@ -1,3 +1,5 @@
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -96,3 +98,17 @@ def test_the_seeds_of_splits_never_meet():
         for split in ("train", "validation")
     ]
     assert len(set(seeds)) == 10
+
+
+def test_crowdposes_area_is_that_of_the_box_whatever_the_file_says(tmp_path, data_root):
+    path = data_root / "mmpose_min/crowdpose/test_crowdpose.json"
+    document = json.loads(path.read_text())
+    for person in document["annotations"]:
+        person["area"] = 7.0
+    (tmp_path / "people.json").write_text(json.dumps(document))
+    read = releases.RELEASES["crowdpose"].read(tmp_path / "people.json", "train")
+    boxes = {person["id"]: person["bbox"] for person in document["annotations"]}
+    for entry in read.annotations:
+        for number, area in zip(entry.persons.person_id, entry.persons.area, strict=True):
+            _, _, width, height = boxes[int(number)]
+            assert area == pytest.approx(0.53 * width * height)

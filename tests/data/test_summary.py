@@ -28,7 +28,7 @@ def test_the_table_counts_what_is_there(source):
 def test_joints_outside_their_photograph_are_counted(source):
     entry = source.annotations()[0]
     entry.persons.joints_px[:] = [5.0, 5.0, 2]
-    entry.persons.joints_px[0, :3] = [[-1, 5, 2], [entry.width + 1, 5, 1], [5, -9, 0]]
+    entry.persons.joints_px[0, :3] = [[-1, 5, 2], [5, -9, 0], [5, -1, 1]]
     assert summary._outside([entry]) == 2
 
 

@@ -140,3 +140,13 @@ def test_nothing_found():
     parts = breakdown.breakdown(entries, nothing, COCO17)
     assert parts == {"people": {"2": {"AP": 0.0, "people": 2}}}
     assert breakdown.worst(entries, nothing, COCO17) == [(0, 0.0)]
+
+
+def test_false_poses_on_photographs_without_people_are_in_no_part():
+    entries = [entry(1, 1), entry(2, 0)]
+    one = perfect(entries[:1])
+    both = Found(*(np.concatenate([field, field]) for field in one))
+    both = both._replace(image=np.array([0, 1]), score=np.array([0.5, 0.9]))
+    parts = breakdown.breakdown(entries, both, COCO17)
+    assert parts["people"] == {"1": {"AP": pytest.approx(1.0), "people": 1}}
+    assert parts["box_iou"]["0.9+"]["AP"] == pytest.approx(0.5), "there it overlaps nobody"

@@ -178,11 +178,11 @@ def test_photographs_that_say_no_groups_are_refused():
 
 
 def test_photographs_that_say_no_groups_are_left_out_beside_others_and_counted():
-    poses = found(MPII16, [(0, body(MPII16, 100)), (1, body(MPII16, 100)), (1, body(MPII16, 300))])
-    judged = mpii.judge([pair(), pair(groups=[ALL])], poses, MPII16)
-    assert judged.left_out["photographs without groups"] == 1
+    poses = found(MPII16, [(0, body(MPII16, 100)), (2, body(MPII16, 100)), (2, body(MPII16, 300))])
+    judged = mpii.judge([pair(), pair(), pair(groups=[ALL])], poses, MPII16)
+    assert judged.left_out["photographs without groups"] == 2
     assert mpii.table(judged)["Total"] == 1
-    assert judged.rankings[0].needed.tolist() == [[0, 2]]
+    assert judged.rankings[0].needed.tolist() == [[0, 0, 2]]
 
 
 @pytest.mark.parametrize("member", [-1, 2])

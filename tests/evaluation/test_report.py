@@ -108,6 +108,8 @@ def test_a_result_is_told_apart_from_a_much_worse_one_and_not_from_its_like(sour
     ]
     assert [ap.a, ap.b] == results and ap.difference == pytest.approx(results[1] - results[0])
     assert ap.told_apart and ap.low > 0 and ap.better == 1.0
+    worse = compare.compare(tmp_path / "good", tmp_path / "bad")[0]
+    assert worse.told_apart and worse.high < 0 and worse.better == 0.0
     same = compare.compare(tmp_path / "bad", tmp_path / "bad")
     assert not any(row.told_apart for row in same)
     assert {row.better for row in same if row.better == row.better} == {0.5}

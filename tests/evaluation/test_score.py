@@ -115,3 +115,16 @@ def test_every_leading_figure_is_one_of_its_table():
         lsp, _ = case(LSP14, count=2)
         judged = metric.judge(lsp, one_each(lsp, LSP14), LSP14)
         assert metric.leading in metric.table(judged, LSP14, None)
+
+
+def test_draws_in_which_nobody_is_of_a_size_do_not_pull_its_interval_down():
+    """One photograph of six has people of medium size: a third of the draws are without it."""
+    entries, _ = case(count=6)
+    for row, entry in enumerate(entries):
+        entry.persons.area[:] = 2000.0 if row == 2 else 1e5
+        entry.persons.is_ignored[:] = entry.persons.is_crowd[:] = False
+    assert entries[2].persons.to_find.any()
+    scores = score.score(entries, one_each(entries, COCO17), COCO17, "coco", resamples=60)
+    column = list(scores.figures["COCO"]).index("APm")
+    assert 5 < np.isnan(scores.draws["COCO"][:, column]).sum() < 40
+    assert scores.intervals["COCO"]["APm"] == pytest.approx([1.0, 1.0])
