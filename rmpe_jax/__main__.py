@@ -91,8 +91,8 @@ class Prepare:
                 raise ValueError(
                     f"{damaged[0]}; remove {source.folder} and type the same command again"
                 )
-            summary.write_contact_sheet(source)
-            print(f"{summary.table(source)}\npicture: {source.folder / dataset.CONTACT_SHEET}\n")
+            sheet = summary.write_contact_sheet(source)
+            print(f"{summary.table(source)}\npicture: {sheet or 'nobody to show'}\n")
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,10 @@ class Eval:
     """taylor: smooth the heat-maps by this many pixels first (default: as trained)."""
     data_root: Annotated[str | None, tyro.conf.arg(name="data.root")] = None
     """Where the data is, if not where it was at training."""
+    prepared: str | None = None
+    """Where records are (default: as for the run)."""
+    resamples: int | None = None
+    """Draws behind the intervals (default: as set for the run; 0: none)."""
     out: str | None = None
     """Folder for result.json and records.json (default: eval/ in the work directory)."""
 
@@ -150,10 +154,13 @@ class Eval:
             flip=old.flip if self.flip is None else self.flip == "on",
             decode=self.decode or old.decode,
             blur=old.blur if self.blur is None else self.blur,
+            resamples=old.resamples if self.resamples is None else self.resamples,
         )
         data = model.config.data
         if self.data_root is not None:
             data = replace(data, root=self.data_root)
+        if self.prepared is not None:
+            data = replace(data, prepared=self.prepared)
         config = configs.checked(replace(model.config, evaluation=settings, data=data))
         model = replace(model, config=config)
         source = prepare(data, self.split).with_joints(model.skeleton)
@@ -168,7 +175,9 @@ class Score:
     """Score poses that any program found: COCO results on a data set, by all of its metrics."""
 
     poses: tyro.conf.Positional[Path]
-    """COCO results: a list of {image_id, keypoints [x, y, score, ...], score}."""
+    """COCO results: a list of {image_id, keypoints [x, y, score, ...], score}, if you like with
+    bbox (for AP by box) and person_id (for PCKh, PCK and PCP). Sets without numbers have those of
+    the file names: 5 for im0005.jpg, 5808361 for 005808361.jpg."""
     name: tyro.conf.Positional[configs.Source]
     """The data set."""
     root: tyro.conf.Positional[str]
@@ -183,6 +192,10 @@ class Score:
     """The joints of the poses, if not those of the set: a name or a JSON file."""
     unknown: Literal["error", "skip"] = "error"
     """Poses of images that are not in the set."""
+    prepared: str = configs.DataConfig.prepared
+    """Where records are written once."""
+    resamples: int = configs.EvaluationConfig.resamples
+    """Draws behind the intervals (0: none)."""
     out: Path = Path("scores")
     """Folder for the result."""
 
@@ -201,13 +214,14 @@ class Score:
             validation_annotations=self.annotations,
             validation_images=self.images,
             skeleton=self.skeleton,
+            prepared=self.prepared,
         )
         records = load(self.poses)
         if not isinstance(records, list):
             raise ValueError(f"{self.poses}: COCO results are a list, this is no list")
         source = prepare(config, self.split)
         skip = (lambda told: print(f"skipped: {told}")) if self.unknown == "skip" else None
-        evaluated = score_records(source, records, on_skip=skip)
+        evaluated = score_records(source, records, on_skip=skip, resamples=self.resamples)
         written = write(self.out, evaluated, source)
         print(table(evaluated.result))
         print(f"written: {', '.join(map(str, written))}")

@@ -62,6 +62,7 @@ Source = Literal[
     "ochuman",
     "halpe26",
     "halpe136",
+    "posetrack17",
     "posetrack18",
     "mpii",
     "lsp",

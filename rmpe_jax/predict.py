@@ -163,7 +163,7 @@ def load(path: str | Path) -> PoseModel:
 
     def parts(meta: dict[str, Any]) -> tuple[Config, Skeleton, nn.Module]:
         config = from_dict(Config, meta["config"])
-        skeleton = skeletons.from_dict(meta["skeleton"]) if "skeleton" in meta else COCO17
+        skeleton = skeleton_of(meta)
         logits = config.train.loss == "cross_entropy"
         return config, skeleton, build(config.model, len(skeleton.joints), logits=logits)
 
@@ -176,6 +176,11 @@ def load(path: str | Path) -> PoseModel:
         warnings.warn(f"{damage}; an earlier step is used", stacklevel=2)
     config, skeleton, module = parts(meta)
     return PoseModel(variables, module, config, skeleton, meta)
+
+
+def skeleton_of(meta: dict[str, Any]) -> Skeleton:
+    """Return the joints that the network of a checkpoint finds; before they were noted, COCO's."""
+    return skeletons.from_dict(meta["skeleton"]) if "skeleton" in meta else COCO17
 
 
 def _last_stage(folder: Path) -> Path:

@@ -46,12 +46,26 @@ class Persons(NamedTuple):
         return labelled & ~self.is_crowd & ~self.is_ignored
 
 
+def nobody(joints: int) -> Persons:
+    """Return no people, with that many joints."""
+    return Persons(
+        joints_px=np.zeros((0, joints, 3)),
+        boxes_px=np.zeros((0, 4)),
+        area=np.zeros(0),
+        is_crowd=np.zeros(0, bool),
+        person_id=np.zeros(0, np.int64),
+        head_size_px=np.zeros(0),
+        is_ignored=np.zeros(0, bool),
+    )
+
+
 class Annotation(NamedTuple):
     """What is known of one image without its pixels.
 
     A height and width of 0 are not annotated: they are those of the picture as stored. `facts` is
     what one data set alone says of its images, as plain values: `crowd_index` (CrowdPose), `groups`
     (MPII: {"members": rows of persons, "box_px": where a pose of the group has its centre}),
+    `single` (MPII: the rows of those whom the single-person evaluation judges),
     `ignore_px` (PoseTrack: polygons in which nothing is judged).
     """
 

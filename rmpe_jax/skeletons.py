@@ -334,11 +334,20 @@ def from_dict(values: dict[str, Any]) -> Skeleton:
 def mapping(source: Skeleton, target: Skeleton) -> tuple[int, ...]:
     """Return for each joint of `target` its index in `source`, or -1 where `source` has none.
 
-    Joints are the same place when their names are, or are synonyms. `joints[..., mapping, :]` with
-    the -1 masked out brings poses of `source` into the order of `target`.
+    Joints are the same place when their names are equal, and else when these are synonyms; none of
+    `source` serves twice. `joints[..., mapping, :]` with the -1 masked out brings poses of `source`
+    into the order of `target`.
     """
-    places = {SYNONYMS.get(name, name): joint for joint, name in enumerate(source.joints)}
-    return tuple(places.get(SYNONYMS.get(name, name), -1) for name in target.joints)
+    exact = {name: joint for joint, name in enumerate(source.joints)}
+    free = {
+        SYNONYMS.get(name, name): joint
+        for name, joint in reversed(exact.items())
+        if name not in target.joints
+    }
+    return tuple(
+        exact[name] if name in exact else free.pop(SYNONYMS.get(name, name), -1)
+        for name in target.joints
+    )
 
 
 def check(skeleton: Skeleton, where: str) -> Skeleton:

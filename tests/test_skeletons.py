@@ -160,3 +160,15 @@ def test_an_unsound_skeleton_is_refused_by_its_entry(change, message):
 def test_a_side_without_its_counterpart_may_stay_alone():
     lonely = SMALL._replace(joints=("nose", "left_eye", "brow"), flip_pairs=())
     assert skeletons.check(lonely, "file") is lonely
+
+
+def test_two_names_of_one_place_in_one_set_stay_apart():
+    """A set may have both: its own joints come back as they are."""
+    both = ("head", "head_top", "neck", "upper_neck", "hip", "pelvis")
+    own = skeletons.Skeleton("own", both, (), (), (0.1,) * 6, ())
+    assert skeletons.mapping(own, own) == tuple(range(6))
+    to_mpii = skeletons.mapping(own, MPII16)
+    places = {MPII16.joints[row]: both[at] for row, at in enumerate(to_mpii) if at >= 0}
+    assert places == {"head_top": "head_top", "upper_neck": "upper_neck", "pelvis": "pelvis"}
+    back = skeletons.mapping(MPII16, own)
+    assert [at >= 0 for at in back] == [False, True, False, True, False, True]

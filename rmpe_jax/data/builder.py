@@ -10,6 +10,7 @@ written as any other of TFDS:
         download_config=tfds.download.DownloadConfig(manual_dir=ROOT), file_format="array_record")
 """
 
+import importlib.util
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ import tensorflow_datasets as tfds
 
 from rmpe_jax.config import DataConfig
 from rmpe_jax.data import listing, releases, shards
-from rmpe_jax.data.listing import Split
+from rmpe_jax.data.listing import Listing, Split
 from rmpe_jax.records import Persons, Photograph
 
 FORMAT = "array_record"  # random access without TensorFlow
@@ -61,15 +62,17 @@ class Photographs(tfds.core.ShardBasedBuilder):
         *,
         data: DataConfig | None = None,
         split: Split | None = None,
+        listed: Listing | None = None,
         kept: Path | None = None,
         on_photograph: Callable[[], None] | None = None,
         **settings: Any,
     ) -> None:
-        """Make a builder of the set named by `config`, or of `data` and one split of it.
+        """Make a builder of the set named by `config`, or of `data` and one split, as listed.
 
         `kept` is a folder of finished shards; `on_photograph` is called for each photograph.
         """
-        self.data, self.split, self.kept, self.on_photograph = data, split, kept, on_photograph
+        self.split, self.listed = split, listed
+        self.kept, self.on_photograph = kept, on_photograph
         if data is not None:
             settings["config"] = data.source
         super().__init__(**settings)
@@ -103,20 +106,20 @@ class Photographs(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, list[Callable[[], Iterator[tuple[int, Any]]]]]:
-        data = self.data
-        if data is None:
+        if self.split is not None and self.listed is not None:
+            every = {self.split: self.listed}
+        else:
             drawn = self.named.name == "synthetic"
             root = "" if drawn else str(dl_manager.manual_dir)
             data = DataConfig(source=self.named.name, root=root)
-        splits: list[Split] = listing.published(data) if self.split is None else [self.split]
-        made = {}
-        for split in splits:
-            listed = listing.of_split(data, split)
-            made[split] = [
+            every = {split: listing.of_split(data, split) for split in listing.published(data)}
+        return {
+            split: [
                 _Examples(shard)
                 for shard in shards.of_listing(listed, self.kept, self.on_photograph)
             ]
-        return made
+            for split, listed in every.items()
+        }
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return super()._example_writer() if self.kept is None else Writer(self.kept)
@@ -151,6 +154,7 @@ def write(
     folder: Path,
     data: DataConfig,
     split: Split,
+    listed: Listing,
     kept: Path,
     *,
     on_photograph: Callable[[], None] | None = None,
@@ -160,9 +164,12 @@ def write(
 
     `beam_runner` is the name of an Apache Beam runner that writes the shards in parallel.
     """
+    if beam_runner and importlib.util.find_spec("apache_beam") is None:
+        raise ValueError(f"Beam runner {beam_runner!r}: type pip install apache-beam first")
     builder = Photographs(
         data=data,
         split=split,
+        listed=listed,
         kept=kept,
         on_photograph=None if beam_runner else on_photograph,
         data_dir=str(folder),

@@ -125,6 +125,8 @@ def _images(records: list, where: str) -> dict[int, dict]:
         name = f"{where}: image {record['id']}"
         if record["id"] in images:
             raise ValueError(f"{name}: two records have this id; ids must differ")
+        if not isinstance(record["file_name"], str):
+            raise ValueError(f"{name}: file_name is {record['file_name']!r}, a text is expected")
         if not all(type(record[key]) is int and record[key] > 0 for key in ("height", "width")):
             raise ValueError(
                 f"{name}: height {record['height']!r} and width {record['width']!r} came, whole "
@@ -168,6 +170,8 @@ def _person(record: dict, skeleton: Skeleton, area: Area, where: str) -> dict:
         raise ValueError(f"{where}: iscrowd is {crowd!r}; 0, 1, true and false are allowed")
     if area == "annotated" and "area" in record:
         covered = json_files.number(record["area"], f"{where}: area")
+        if covered < 0:
+            raise ValueError(f"{where}: area is {covered:g}; square pixels, 0 or more, are allowed")
     else:
         covered = extents.AREA_SHARE * width * height
     given = record.get("keypoints")

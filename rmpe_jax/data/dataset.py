@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ class PhotographSource:
         self._order = skeletons.mapping(own, self.skeleton)
         self._joints = len(own.joints)
         self._records = records
-        with np.load(folder / INDEX) as arrays:
+        with (folder / INDEX).open("rb") as file, np.load(file) as arrays:
             self._index = dict(arrays)
         self._index["joints_px"] = self._mapped(self._index["joints_px"])
         self.person_index = index.trainable(self._index)
@@ -68,7 +69,8 @@ class PhotographSource:
         # TFDS is imported where it is needed, here and below: it takes 0.6 s.
         from rmpe_jax.data import builder
 
-        photograph = builder.photograph(self._records[row], self._joints)
+        with _damage_named(self.folder):
+            photograph = builder.photograph(self._records[row], self._joints)
         joints_px = self._mapped(photograph.persons.joints_px)
         return photograph._replace(persons=photograph.persons._replace(joints_px=joints_px))
 
@@ -111,12 +113,11 @@ def prepare(
                 _write(config, split, folder, beam_runner)
     from rmpe_jax.data import builder
 
-    source = PhotographSource(folder, builder.open_split(folder, split), target(config))
+    skeleton = target(config)
+    with _damage_named(folder):
+        source = PhotographSource(folder, builder.open_split(folder, split), skeleton)
     if source.skipped and config.missing == "error":
-        raise ValueError(
-            f"{source.skipped} images of {config.source} {split} could not be read, the first: "
-            f"{source.summary['skipped'][0]}; mend them, or type --data.missing skip"
-        )
+        raise _unreadable(config, split, source.summary["skipped"], f"remove {folder}")
     return source
 
 
@@ -138,7 +139,7 @@ def prepare_mixture(config: DataConfig) -> Mixture:
         )
         sources.append(prepare(alone, "train").with_joints(first.skeleton))
         weights.append(further.weight)
-    return Mixture(tuple(sources), tuple(weights))
+    return Mixture(tuple(sources), tuple(map(float, weights)))
 
 
 def target(config: DataConfig) -> Skeleton | None:
@@ -176,6 +177,7 @@ def _write(config: DataConfig, split: Split, folder: Path, beam_runner: str | No
     kept = partial / "shards"
     for leftover in partial.glob(f"{builder.Photographs.name}*"):
         shutil.rmtree(leftover)
+    shards.forget_skips(kept)
     label = f"preparing {config.source} {split}"
     with _progress(console) as progress:
         bar = progress.add_task(label, total=listed.count)
@@ -184,6 +186,7 @@ def _write(config: DataConfig, split: Split, folder: Path, beam_runner: str | No
                 partial,
                 config,
                 split,
+                listed,
                 kept,
                 on_photograph=lambda: progress.advance(bar),
                 beam_runner=beam_runner,
@@ -195,11 +198,17 @@ def _write(config: DataConfig, split: Split, folder: Path, beam_runner: str | No
             f"none of the {listed.count} annotated images of {config.source} {split} can be read: "
             f"{skipped[0]}; is it the right folder?"
         )
+    if skipped and config.missing == "error":
+        raise _unreadable(config, split, skipped, "type the same command again")
     for reason in skipped:
         told = f"skipped: {reason}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
     if skipped:
-        console.print(f"{len(skipped)} of {listed.count} images could not be read and were skipped")
+        told = (
+            f"{len(skipped)} of {listed.count} images could not be read and were skipped; to try "
+            f"them again remove {folder}"
+        )
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     np.savez(partial / INDEX, allow_pickle=False, **arrays)
     files = sorted(path.relative_to(partial) for path in partial.rglob("*array_record-*"))
     skeleton = listed.skeleton._asdict()
@@ -210,7 +219,10 @@ def _write(config: DataConfig, split: Split, folder: Path, beam_runner: str | No
         "skeleton": skeleton,
         "notes": listed.notes,
         "skipped": skipped,
-        "checksums": dict(zip(map(str, files), checksums, strict=True)),
+        "checksums": {
+            **dict(zip(map(str, files), checksums, strict=True)),
+            INDEX: shards.sha256(partial / INDEX),
+        },
     }
     (partial / SUMMARY).write_text(json.dumps(summary))
     shutil.rmtree(kept)
@@ -231,8 +243,31 @@ def _alone(path: Path) -> Iterator[None]:
         except ImportError:
             yield
             return
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            Console(stderr=True).print("another process prepares this set: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    """Turn what a reader of damaged files raises into an error that says what to do."""
+    try:
+        yield
+    except (RuntimeError, TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{folder} is damaged ({type(error).__name__}: {error}); remove it and type the same "
+            "command again: it is then prepared anew"
+        ) from error
+
+
+def _unreadable(config: DataConfig, split: Split, skipped: list[str], then: str) -> ValueError:
+    return ValueError(
+        f"{len(skipped)} images of {config.source} {split} could not be read, the first: "
+        f"{skipped[0]}; mend them and {then}, or take --missing skip (in a run --data.missing skip)"
+    )
 
 
 def _progress(console: Console) -> Progress:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from rmpe_jax.records import Annotation, Persons, Photograph
+from rmpe_jax.records import Annotation, Persons, Photograph, nobody
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 PLAIN = ("image_id", "file_name", "height", "width")
@@ -16,10 +16,10 @@ PLAIN = ("image_id", "file_name", "height", "width")
 def arrays(rows: Sequence[Annotation], joints: int) -> Arrays:
     """Return the annotations of n photographs; `people` counts those of each."""
     made: Arrays = {field: np.array([getattr(row, field) for row in rows]) for field in PLAIN}
-    nobody = _nobody(joints)
+    empty = nobody(joints)
     for field in Persons._fields:
         parts = [getattr(row.persons, field) for row in rows]
-        made[field] = np.concatenate([getattr(nobody, field), *parts])
+        made[field] = np.concatenate([getattr(empty, field), *parts])
     made["people"] = np.array([len(row.persons.area) for row in rows], np.int64)
     # Not as NumPy's strings: these are all as long as the longest.
     facts = "\n".join(json.dumps(row.facts) for row in rows)
@@ -73,15 +73,3 @@ def digest(photograph: Photograph) -> str:
     for field in photograph.persons:
         told.update(np.ascontiguousarray(field).tobytes())
     return told.hexdigest()
-
-
-def _nobody(joints: int) -> Persons:
-    return Persons(
-        joints_px=np.zeros((0, joints, 3)),
-        boxes_px=np.zeros((0, 4)),
-        area=np.zeros(0),
-        is_crowd=np.zeros(0, bool),
-        person_id=np.zeros(0, np.int64),
-        head_size_px=np.zeros(0),
-        is_ignored=np.zeros(0, bool),
-    )

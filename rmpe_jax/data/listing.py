@@ -17,6 +17,7 @@ from rmpe_jax.records import Annotation, Photograph
 from rmpe_jax.skeletons import COCO17, Skeleton
 
 OnSkip = Callable[[ImageError], None]
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SPLIT_SEEDS = {"train": 0, "validation": 1}  # synthetic: seed of a split is 2 * config.seed + this
 
 
@@ -63,7 +64,10 @@ def photographs(entries: list[Annotation], images: Path, on_skip: OnSkip) -> Ite
     run. One whose size is not annotated has that of its pixels as stored.
     """
     for entry in entries:
-        path = images / entry.file_name
+        name = Path(entry.file_name)
+        if name.is_absolute() or ".." in name.parts:
+            raise ValueError(f"image {entry.image_id}: {name} is not a file below {images}")
+        path = images / name
         try:
             encoded = image_files.read_bytes(path)
             size = (entry.height, entry.width)
@@ -86,7 +90,7 @@ def description(config: DataConfig, split: Split) -> dict[str, Any]:
     return {
         "source": config.source,
         "annotations": [_hash(path) for path in releases.inputs(annotations)],
-        "images": _sizes(images),
+        "images": _state(images, Path(config.prepared).expanduser()),
     }
 
 
@@ -136,9 +140,10 @@ def places(config: DataConfig, split: Split) -> tuple[Path, Path]:
         came = f"{config.root} holds {there}, but there is no {missing}"
     raise ValueError(
         f"{config.source} data: {came}. Expected below it: {annotations.relative_to(root)} and the "
-        f"images in {images_name}/ or images/{images_name}/. {release.obtain} Type --data.root DIR "
-        f"(other names: --data.{split}-annotations FILE --data.{split}-images FOLDER), or "
-        "--data.source synthetic for drawn people"
+        f"images in {images_name}/ or images/{images_name}/. {release.obtain} In a run type "
+        f"--data.root DIR (other names: --data.{split}-annotations FILE --data.{split}-images "
+        "FOLDER); rmpe prepare and rmpe score take DIR after the name of the set, and other names "
+        "by --annotations FILE --images FOLDER"
     )
 
 
@@ -168,13 +173,30 @@ def _drawn(
     return (synthetic.photograph(seed, row, height, width) for row in range(start, stop))
 
 
-def _sizes(images: Path) -> str:
-    """Return a hash of the names and sizes of the files in a folder and below it."""
-    sizes = []
-    for folder, _, names in os.walk(images):
-        inside = os.path.relpath(folder, images)
-        sizes += [(inside, name, os.stat(os.path.join(folder, name)).st_size) for name in names]
-    return hashlib.sha256(json.dumps(sorted(sizes)).encode()).hexdigest()
+def _state(images: Path, prepared: Path) -> str:
+    """Return a hash of the names, sizes and times of the pictures in a folder and below it.
+
+    Not of what is prepared, which may lie there too.
+    """
+    found, seen = [], set()
+    for folder, inner, names in os.walk(images, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen or real == os.path.realpath(prepared):
+            inner.clear()  # a link that leads back, or our own files
+            continue
+        seen.add(real)
+        for name in names:
+            if Path(name).suffix.lower() in PICTURES:
+                found.append((os.path.relpath(folder, images), name, *_stamp(folder, name)))
+    return hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest()
+
+
+def _stamp(folder: str, name: str) -> tuple[int, int]:
+    try:
+        state = os.stat(os.path.join(folder, name))
+    except OSError:  # a link to nowhere: reading it will be told
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
 
 
 def _hash(path: Path) -> str:

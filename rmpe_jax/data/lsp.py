@@ -28,7 +28,7 @@ def index(joints: Path, split: Literal["train", "test"]) -> list[Annotation]:
     """
     array = _array(joints)
     if array.shape != (3, JOINTS, LSP_IMAGES):
-        raise _wrong(joints, array)
+        raise _wrong(joints, array, "lspet")
     x, y, hidden = array.astype(np.float64)
     people = np.stack([x, y, 2 - (hidden > 0)], axis=-1).transpose(1, 0, 2)
     rows = range(LSP_TRAIN) if split == "train" else range(LSP_TRAIN, LSP_IMAGES)
@@ -45,7 +45,7 @@ def index_extended(joints: Path) -> list[Annotation]:
     """
     array = _array(joints)
     if array.ndim != 3 or array.shape[:2] != (JOINTS, 3):
-        raise _wrong(joints, array)
+        raise _wrong(joints, array, "lsp")
     people = array.astype(np.float64).transpose(2, 0, 1)
     people[..., 2] = np.where(people[..., 2] > 0, 2, 0)
     labelled = (people[..., 2] > 0).any(axis=1)
@@ -56,11 +56,11 @@ def _array(joints: Path) -> Shaped[np.ndarray, "..."]:
     return np.asarray(mat_files.load(joints, "joints"))
 
 
-def _wrong(joints: Path, array: Shaped[np.ndarray, "..."]) -> ValueError:
+def _wrong(joints: Path, array: Shaped[np.ndarray, "..."], other: str) -> ValueError:
     return ValueError(
         f"{joints}: joints is an array of shape {array.shape}; (3, {JOINTS}, {LSP_IMAGES}) is "
-        f"Leeds Sports Pose (lsp), ({JOINTS}, 3, images) its extended set (lspet): name the set "
-        "that it is"
+        f"Leeds Sports Pose (lsp), ({JOINTS}, 3, images) its extended set (lspet). If it is the "
+        f"other of the two, name it: {other}"
     )
 
 

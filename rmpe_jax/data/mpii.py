@@ -30,9 +30,11 @@ def index(annotations: Path, split: Split, *, groups: Path | None = None) -> lis
     validation is where the SHA-1 of the file's name is divisible by 10. Rectangles with neither
     joints nor a place (objpos, scale) are left out.
 
-    With groups_v12.mat, `facts["groups"]` lists the image's multi-person groups, those without a
-    member in single_person: {"members": rows of persons, "box_px": 40 x scale about all members}.
-    Members without joints count for the box alone; a group without a labelled member is left out.
+    `facts["single"]` lists the rows of people in single_person, whom the single-person evaluation
+    judges. With groups_v12.mat, `facts["groups"]` lists the image's multi-person groups, those
+    without a member in single_person: {"members": rows of persons, "box_px": 40 x scale about all
+    members}. Members without joints count for the box alone; a group without a labelled member is
+    left out.
     """
     release = mat_files.structs(mat_files.load(annotations, "RELEASE"))
     if len(release) != 1 or not {"annolist", "img_train"} <= set(release[0].dtype.names or ()):
@@ -58,9 +60,10 @@ def index(annotations: Path, split: Split, *, groups: Path | None = None) -> lis
         rows = {rectangle: number for number, rectangle in enumerate(people)}
         kept = list(people.values())
         if labelled[row] == 1 and kept and of_split(names[row], split):
-            facts = (
-                {} if sets is None else {"groups": _groups(sets[row], singles[row], people, rows)}
-            )
+            alone = {int(number) - 1 for number in np.asarray(singles[row]).ravel()}
+            facts: dict[str, Any] = {"single": [rows[n] for n in sorted(alone & set(rows))]}
+            if sets is not None:
+                facts["groups"] = _groups(sets[row], alone, people, rows)
             persons = bodies.persons(kept, first_id, len(MPII16.joints))
             entries.append(Annotation(ids[row], names[row], 0, 0, persons, facts))
         first_id += len(kept)
@@ -130,12 +133,14 @@ def _joints(rectangle: np.void, where: str) -> Float[np.ndarray, "k 3"]:
 
 def _groups(
     cell: Shaped[np.ndarray, "..."],
-    single: Shaped[np.ndarray, "..."],
+    alone: set[int],
     people: dict[int, Body],
     rows: dict[int, int],
 ) -> list[dict[str, Any]]:
-    """Return the multi-person groups of an image; the file counts rectangles from 1."""
-    alone = {int(number) - 1 for number in np.asarray(single).ravel()}
+    """Return the multi-person groups of an image; the file counts rectangles from 1.
+
+    `alone` are the rectangles in single_person.
+    """
     found = []
     for group in np.asarray(cell).ravel():
         rectangles = [int(number) - 1 for number in np.asarray(group).ravel()]

@@ -16,6 +16,7 @@ def looks_one_based(annotations: Sequence[Annotation]) -> bool:
 
     Files of fewer joints show nothing.
     """
-    joints = np.concatenate([entry.persons.joints_px.reshape(-1, 3) for entry in annotations])
+    parts = [entry.persons.joints_px.reshape(-1, 3) for entry in annotations]
+    joints = np.concatenate([np.zeros((0, 3)), *parts])
     points = joints[joints[:, 2] > 0, :2]
     return len(points) >= LEAST_JOINTS and bool(points.min() >= 1)

@@ -18,8 +18,10 @@ from rmpe_jax.skeletons import POSETRACK15, POSETRACK17
 Box = list[float]
 
 
-def index(annotations: Path) -> list[Annotation]:
-    """Return the labelled frames of one file, or of all the .json files of a folder by name.
+def index(annotations: Path) -> tuple[list[Annotation], int]:
+    """Return the labelled frames of one file, or of all .json files of a folder, by name.
+
+    And how many frames are not labelled and left out.
 
     The third number of a joint says that it is labelled (1) and nothing of being hidden, so it
     becomes COCO's 2; (0, 0, 0) is not labelled, which the ears never are. The size of the head is
@@ -29,7 +31,8 @@ def index(annotations: Path) -> list[Annotation]:
     paths = sorted(annotations.glob("*.json")) if annotations.is_dir() else [annotations]
     if not paths:
         raise ValueError(f"{annotations}: no .json file in this folder; one a video is expected")
-    entries = [entry for path in paths for entry in _of_file(path)]
+    read = [_of_file(path) for path in paths]
+    entries = [entry for labelled, _ in read for entry in labelled]
     seen: set[int] = set()
     for entry in entries:
         if entry.image_id in seen:
@@ -38,7 +41,7 @@ def index(annotations: Path) -> list[Annotation]:
                 "a folder with one file a video, or a single file"
             )
         seen.add(entry.image_id)
-    return entries
+    return entries, sum(left_out for _, left_out in read)
 
 
 def index_annolist(annotations: Path) -> list[Annotation]:
@@ -71,23 +74,23 @@ def index_annolist(annotations: Path) -> list[Annotation]:
     return entries
 
 
-def _of_file(path: Path) -> list[Annotation]:
+def _of_file(path: Path) -> tuple[list[Annotation], int]:
     sections = coco.read_sections(path)
     for key in ("images", "annotations"):
         for row, record in enumerate(sections[key]):
             json_files.require(record, ("id",), f"{path}: {key.removesuffix('s')} {row}")
     images = [image for image in sections["images"] if image.get("is_labeled", True)]
-    kept = {image["id"] for image in images}
+    left_out = {image["id"] for image in sections["images"]} - {image["id"] for image in images}
     people = [
         _seen(record, f"{path}: annotation {record['id']}")
         for record in sections["annotations"]
-        if record.get("image_id") in kept
+        if record.get("image_id") not in left_out
     ]
     heads = {record["id"]: _head(record, str(path)) for record in people}
     found = coco.index_sections(
         sections | {"images": images, "annotations": people}, POSETRACK17, str(path)
     )
-    return [
+    labelled = [
         entry._replace(
             persons=entry.persons._replace(
                 head_size_px=np.array([heads[int(i)] for i in entry.persons.person_id], np.float64)
@@ -96,6 +99,7 @@ def _of_file(path: Path) -> list[Annotation]:
         )
         for entry, image in zip(found, images, strict=True)
     ]
+    return labelled, len(left_out)
 
 
 def _seen(record: dict, where: str) -> dict:

@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 from rmpe_jax import skeletons, whole_body
 from rmpe_jax.data import (
     coco,
-    json_files,
     lsp,
     mpii,
     mpii_json,
@@ -46,6 +45,9 @@ def _own(annotations: Path, split: Split) -> Read:
     sections = coco.read_sections(annotations)
     skeleton, notes = coco.own_skeleton(sections, annotations)
     entries = coco.index_sections(sections, skeleton, str(annotations))
+    without = sum("area" not in person for person in sections["annotations"])
+    if without:
+        notes = [*notes, f"{without} people have no area: 0.53 of their box stands in"]
     if one_based.looks_one_based(entries):
         notes = [
             *notes,
@@ -70,7 +72,13 @@ def _halpe(annotations: Path, split: Split, *, skeleton: Skeleton) -> Read:
 
 
 def _posetrack(annotations: Path, split: Split) -> Read:
-    return Read(posetrack.index(annotations), skeletons.POSETRACK17, [])
+    entries, unlabelled = posetrack.index(annotations)
+    notes = [f"{unlabelled} frames are not labelled and left out"] if unlabelled else []
+    return Read(entries, skeletons.POSETRACK17, notes)
+
+
+def _posetrack17(annotations: Path, split: Split) -> Read:
+    return Read(posetrack.index_annolist(annotations), skeletons.POSETRACK15, [])
 
 
 def _mpii(annotations: Path, split: Split) -> Read:
@@ -79,7 +87,7 @@ def _mpii(annotations: Path, split: Split) -> Read:
         groups = annotations.parent / GROUPS
         entries = mpii.index(annotations, split, groups=groups if groups.is_file() else None)
         return Read(entries, skeletons.MPII16, [MPII_SPLIT])
-    if isinstance(json_files.load(annotations), list):
+    if annotations.read_bytes()[:64].lstrip().startswith(b"["):
         entries = mpii_json.index_hrnet(annotations)
         return Read(entries, skeletons.MPII16, ["head sizes are estimated from neck and head top"])
     return Read(mpii_json.index_small(annotations), skeletons.MPII16, [])
@@ -156,6 +164,12 @@ RELEASES: dict[str, Release] = {
         "From posetrack.net (2018): the annotations in JSON, one file a video, into "
         "annotations/train and annotations/val, and the images, into images/.",
     ),
+    "posetrack17": Release(
+        _posetrack17,
+        {"validation": ("annotations.json", "images")},
+        "One video of PoseTrack 2017 (or in its layout): its annolist as JSON, annotations.json, "
+        "and its frames, into images/.",
+    ),
     "mpii": Release(
         _mpii,
         {
@@ -187,6 +201,6 @@ RELEASES["halpe136"] = RELEASES["halpe26"]._replace(
 def inputs(annotations: Path) -> list[Path]:
     """Return the files that annotations consist of."""
     if annotations.is_dir():
-        return sorted(path for path in annotations.rglob("*.json") if path.is_file())
+        return sorted(path for path in annotations.glob("*.json") if path.is_file())
     groups = annotations.parent / GROUPS
     return [annotations, groups] if groups.is_file() else [annotations]

@@ -18,7 +18,7 @@ from rmpe_jax.data.images import ImageError
 from rmpe_jax.data.listing import Listing
 from rmpe_jax.records import Photograph
 
-PHOTOGRAPHS = 512  # in one shard; TFDS holds one shard in memory
+PHOTOGRAPHS = 128  # in one shard; TFDS holds one shard in memory
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,15 @@ def of_listing(
         Shard(number, listing.part(start, start + PHOTOGRAPHS), joints, folder, on_photograph)
         for number, start in enumerate(starts)
     ]
+
+
+def forget_skips(folder: Path) -> None:
+    """Let go of finished shards in which a picture could not be read: it may be there by now."""
+    for checksum in folder.glob("*.json"):
+        with np.load(_annotations(folder, int(checksum.stem))) as arrays:
+            skipped = len(arrays["skipped"])
+        if skipped:
+            checksum.unlink()
 
 
 def is_kept(folder: Path, number: int) -> bool:

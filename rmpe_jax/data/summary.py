@@ -1,6 +1,7 @@
 """What a prepared set holds, for a person to check: a table, and a picture of joints on people."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -56,20 +57,23 @@ def table(source: PhotographSource) -> str:
     return "\n".join(lines)
 
 
-def write_contact_sheet(source: PhotographSource) -> None:
-    """Draw people from all over the set, cut out with their joints, into the set's folder."""
+def write_contact_sheet(source: PhotographSource) -> Path | None:
+    """Draw people from all over the set, cut out with their joints; return the file.
+
+    None where there is nobody to draw.
+    """
     count = len(source.person_index)
     if not count:
-        return
+        return None
     chosen = np.unique(np.linspace(0, count - 1, min(TILES, count)).astype(int))
     tiles, titles = [], []
     for row, person in source.person_index[chosen]:
         photograph = source[int(row)]
         tiles.append(_tile(photograph, int(person), source))
         titles.append(photograph.file_name.rsplit("/", 1)[-1])
-    drawing.write(
-        source.folder / CONTACT_SHEET, drawing.contact_sheet(tiles, columns=COLUMNS, titles=titles)
-    )
+    path = source.folder / CONTACT_SHEET
+    drawing.write(path, drawing.contact_sheet(tiles, columns=COLUMNS, titles=titles))
+    return path
 
 
 def _tile(photograph: Photograph, person: int, source: PhotographSource) -> np.ndarray:

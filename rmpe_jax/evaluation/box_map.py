@@ -19,7 +19,7 @@ Figures in [0, 1]; pixels as annotated. The figure is not MPII's and not compara
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Real
 
 from rmpe_jax.evaluation import columns, multi_person
 from rmpe_jax.evaluation.everyone import everyone
@@ -52,12 +52,7 @@ def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -
     )
     candidates = Candidates(found.joints_px[:, at], found.joint_score[:, at], found.image)
     assigned = multi_person.assign(people, candidates)
-    pose, other = multi_person.pairs(found.image, image[~counted])
-    inside = boxes.contains(persons.boxes_px[~counted][other], _centre(candidates)[pose])
-    excused = np.zeros(len(assigned), bool)
-    excused[pose[inside]] = True
-    excused &= assigned < 0
-    judged = candidates._replace(score=np.where(excused[:, None], -np.inf, candidates.score))
+    judged = multi_person.excused(candidates, assigned, persons.boxes_px[~counted], image[~counted])
     rankings = multi_person.rank(people, judged, assigned, len(photographs))
     return Judged(JOINTS, rankings, {})
 
@@ -72,9 +67,3 @@ def table(judged: Judged, weights: Real[np.ndarray, " i"] | None = None) -> dict
     values = multi_person.average_precisions(judged.rankings, weights)
     of = columns.columns(values, judged.joints, COLUMNS)
     return {**of, "Total": columns.mean(np.array(list(of.values())))}
-
-
-def _centre(candidates: Candidates) -> Float[np.ndarray, "p 2"]:
-    there = (candidates.score > -np.inf)[..., None]
-    total = np.sum(candidates.joints_px, axis=1, where=there)
-    return total / np.maximum(there.sum(axis=1), 1)

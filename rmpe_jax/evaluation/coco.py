@@ -61,11 +61,13 @@ def average_precision(
     # pycocotools reports progress by print; a library call should be silent.
     with contextlib.redirect_stdout(io.StringIO()):
         expected = _indexed(truth)
+        person = {"category_id": truth["categories"][0]["id"]}
         if records:
             # Copies, because loadRes adds fields; without boxes, because it would take a pose's
-            # area from them and not from the joints as COCO's server does: APm and APl need it.
+            # area from them and not from the joints as COCO's server does (APm and APl need it);
+            # every row is of a person.
             copies: Any = [
-                {name: value for name, value in record.items() if name != "bbox"}
+                {**{name: record[name] for name in ("image_id", "keypoints", "score")}, **person}
                 for record in records
             ]
             found = expected.loadRes(copies)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from rmpe_jax.skeletons import Skeleton
+from rmpe_jax.skeletons import Skeleton, mapping
 
 LIMBS = {
     "Sho": ("left_shoulder", "right_shoulder"),
@@ -19,14 +19,17 @@ NECKS = ("upper_neck", "neck", "head_bottom")  # what sets call the lower end of
 
 
 def places(skeleton: Skeleton, names: Sequence[str], metric: str) -> Int[np.ndarray, " k"]:
-    """Return where the named joints are in the skeleton; ValueError if it lacks one."""
-    missing = [name for name in names if name not in skeleton.joints]
+    """Return where the named joints are in the skeleton, by name or synonym.
+
+    Raises ValueError naming the joints that it lacks.
+    """
+    at = mapping(skeleton, skeleton._replace(joints=tuple(names)))
+    missing = [name for name, place in zip(names, at, strict=True) if place < 0]
     if missing:
         raise ValueError(
-            f"{metric} needs the joints {', '.join(missing)}, which {skeleton.name} lacks; it has "
-            f"{', '.join(skeleton.joints)}. Give a skeleton with them, or another metric"
+            f"{metric} needs the joints {', '.join(missing)}, which {skeleton.name} lacks"
         )
-    return np.array([skeleton.joints.index(name) for name in names], np.int64)
+    return np.array(at, np.int64)
 
 
 def mean(values: Float[np.ndarray, " n"]) -> float:

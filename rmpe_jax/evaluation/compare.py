@@ -1,11 +1,13 @@
 """Compare two results on the same photographs: which figures differ by more than chance."""
 
-import json
+import math
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rmpe_jax.data import json_files
 from rmpe_jax.evaluation import bootstrap, coco
 from rmpe_jax.evaluation.metrics import COCO, METRICS
 from rmpe_jax.evaluation.report import DRAWS, RESULT
@@ -51,8 +53,8 @@ def compare(a: Path, b: Path) -> list[Row]:
         value_a, value_b = (_array(_figures(result, metric)) for result in (result_a, result_b))
         if draws_a[metric].shape != draws_b[metric].shape:
             raise ValueError(
-                f"{a} has {draws_a[metric].shape} draws of {metric}, {b} {draws_b[metric].shape}: "
-                "evaluate both by the same version"
+                f"{a} has {draws_a[metric].shape} draws and figures of {metric}, {b} "
+                f"{draws_b[metric].shape}: evaluate both with the same --resamples and version"
             )
         found = bootstrap.difference(value_a, value_b, draws_a[metric], draws_b[metric])
         parts = zip(names, value_a, value_b, found.value, found.interval, found.better, strict=True)
@@ -61,8 +63,11 @@ def compare(a: Path, b: Path) -> list[Row]:
             for figure, one, other, value, ends, better in parts
         ]
     if not rows:
-        raise ValueError(f"{a} and {b} have no metric in common")
-    return rows
+        raise ValueError(
+            f"{a} and {b} have no metric with draws in common: evaluate both with --resamples "
+            "above 0, on more than one photograph"
+        )
+    return [row for row in rows if not math.isnan(row.difference)]
 
 
 def table(rows: list[Row]) -> str:
@@ -88,8 +93,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 f"{folder} has no {name}; give two folders that `rmpe eval --out FOLDER` or "
                 "`rmpe score --out FOLDER` wrote"
             )
-    with np.load(folder / DRAWS) as draws:
-        return json.loads((folder / RESULT).read_text()), dict(draws)
+    result = json_files.load(folder / RESULT)
+    json_files.require(result, ("data_fingerprint", "skeleton"), str(folder / RESULT))
+    try:
+        with np.load(folder / DRAWS, allow_pickle=False) as draws:
+            return result, dict(draws)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{folder / DRAWS} is damaged ({type(error).__name__}); evaluate again"
+        ) from error
 
 
 def _figures(result: dict[str, Any], metric: str) -> dict[str, float | None]:
@@ -97,4 +109,5 @@ def _figures(result: dict[str, Any], metric: str) -> dict[str, float | None]:
 
 
 def _array(figures: dict[str, float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in figures.values()])
+    values = [np.nan if value is None else value for value in figures.values()]
+    return np.where(np.array(values) < 0, np.nan, values)  # COCO's -1: nothing to find

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from rmpe_jax.records import Annotation, Persons
+from rmpe_jax.records import Annotation, Persons, nobody
 from rmpe_jax.skeletons import Skeleton
 
 
@@ -13,18 +13,9 @@ def everyone(
     photographs: Sequence[Annotation], skeleton: Skeleton
 ) -> tuple[Persons, Int[np.ndarray, " n"]]:
     """Return (all people in order, the row of each one's photograph)."""
-    nobody = Persons(
-        joints_px=np.zeros((0, len(skeleton.joints), 3)),
-        boxes_px=np.zeros((0, 4)),
-        area=np.zeros(0),
-        is_crowd=np.zeros(0, bool),
-        person_id=np.zeros(0, np.int64),
-        head_size_px=np.zeros(0),
-        is_ignored=np.zeros(0, bool),
-    )
-    of = [nobody, *(photograph.persons for photograph in photographs)]
+    of = [nobody(len(skeleton.joints)), *(photograph.persons for photograph in photographs)]
     for row, persons in enumerate(of[1:]):
-        if persons.joints_px.shape[1:] != nobody.joints_px.shape[1:]:
+        if persons.joints_px.shape[1] != len(skeleton.joints):
             raise ValueError(
                 f"image {photographs[row].image_id}: people of {persons.joints_px.shape[1]} joints "
                 f"came; {skeleton.name} has {len(skeleton.joints)}. Give the skeleton in which the "

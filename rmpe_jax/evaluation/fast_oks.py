@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from rmpe_jax.evaluation import oks
+from rmpe_jax.evaluation.oks import MOST
+from rmpe_jax.evaluation.ranking import RECALLS, SMALLEST
 from rmpe_jax.records import Array, Poses
 
-THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # of OKS
-RECALLS = np.linspace(0, 1, 101)  # where precision is read
-MOST = 20  # poses that count on one photograph, by score
-SMALLEST = np.spacing(1)  # pycocotools divides by area + this
+THRESHOLDS = tuple(oks.THRESHOLDS.tolist())
 
 
 class Truth(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from rmpe_jax.data import json_files
 from rmpe_jax.records import Annotation
 from rmpe_jax.skeletons import Skeleton
 
@@ -39,14 +40,15 @@ def from_records(
     *,
     on_skip: Callable[[str], None] | None = None,
 ) -> Found:
-    """Return COCO results as arrays, in the order of the file.
+    """Return COCO results as arrays, in the order of the file; every row is of a person.
 
     A row of an image that is not among the photographs goes to `on_skip`, and without that it is
-    an error. Raises ValueError, naming the row, for what is no pose of the skeleton.
+    an error. Raises ValueError, naming the row, for what is no pose of the skeleton and for a
+    `person_id` that the photograph has not.
     """
     rows = {photograph.image_id: row for row, photograph in enumerate(photographs)}
-    joints = len(skeleton.joints)
-    kept: list[dict[str, Any]] = []
+    people = [set(photograph.persons.person_id.tolist()) for photograph in photographs]
+    kept: list[_Row] = []
     for number, record in enumerate(records):
         where = f"pose {number}"
         missing = [key for key in KEYS if not isinstance(record, dict) or key not in record]
@@ -56,49 +58,66 @@ def from_records(
                 f"{where}: no {', '.join(missing)}; COCO results have image_id, category_id, "
                 f"keypoints [x, y, score, ...] and score, this has {came}"
             )
-        if record["image_id"] not in rows:
+        image = record["image_id"]
+        if not isinstance(image, int | str) or image not in rows:
             told = (
-                f"{where}: image_id {record['image_id']!r} is none of the {len(rows)} "
-                "photographs' of this set"
+                f"{where}: image_id {image!r} is none of the {len(rows)} photographs' of this set"
             )
             if on_skip is None:
-                raise ValueError(f"{told}; are these the poses of another set or split?")
+                raise ValueError(
+                    f"{told}; are these the poses of another set or split? (rmpe score leaves such "
+                    "poses out by --unknown skip)"
+                )
             on_skip(told)
             continue
-        _check_length(record["keypoints"], joints, skeleton, where)
-        kept.append(record)
-    keypoints = np.array([r["keypoints"] for r in kept], np.float64).reshape(-1, joints, 3)
-    score = np.array([r["score"] for r in kept], np.float64)
-    if not (np.isfinite(keypoints).all() and np.isfinite(score).all()):
-        broken = ~np.isfinite(keypoints).all(axis=(1, 2)) | ~np.isfinite(score)
-        raise ValueError(
-            f"pose {int(np.argmax(broken))} of image {kept[int(np.argmax(broken))]['image_id']}: "
-            "a coordinate or score is not a finite number"
-        )
+        kept.append(_row(record, rows[image], people[rows[image]], skeleton, where))
+    columns = zip(*kept, strict=True) if kept else [[]] * len(_Row._fields)
+    image, keypoints, score, person_id, box = columns
+    joints = np.array(keypoints, np.float64).reshape(-1, len(skeleton.joints), 3)
+    boxes = np.array(box, np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
     return Found(
-        image=np.array([rows[r["image_id"]] for r in kept], np.int64),
-        joints_px=keypoints[..., :2],
-        joint_score=keypoints[..., 2],
-        score=score,
-        person_id=np.array([r.get("person_id", -1) for r in kept], np.int64),
-        boxes_px=_boxes(kept),
+        image=np.array(image, np.int64),
+        joints_px=joints[..., :2],
+        joint_score=joints[..., 2],
+        score=np.array(score, np.float64),
+        person_id=np.array(person_id, np.int64),
+        boxes_px=boxes,
     )
 
 
-def _check_length(keypoints: Any, joints: int, skeleton: Skeleton, where: str) -> None:
-    if not isinstance(keypoints, list) or len(keypoints) != 3 * joints:
-        came = len(keypoints) if isinstance(keypoints, list) else type(keypoints).__name__
-        kind = ""
-        if isinstance(came, int):
-            kind = " (no multiple of 3)" if came % 3 else f" ({came // 3} joints)"
+class _Row(NamedTuple):
+    image: int
+    keypoints: list[float]
+    score: float
+    person_id: int
+    xywh: list[float]
+
+
+def _row(
+    record: dict[str, Any], image: int, people: set[int], skeleton: Skeleton, where: str
+) -> _Row:
+    """Return one result, checked."""
+    keypoints = json_files.numbers(record["keypoints"], None, f"{where}: keypoints")
+    joints = len(skeleton.joints)
+    if len(keypoints) != 3 * joints:
+        came = len(keypoints)
+        kind = " (no multiple of 3)" if came % 3 else f" ({came // 3} joints)"
         raise ValueError(
             f"{where}: keypoints: {came} numbers came{kind}; {skeleton.name} has {joints} joints, "
             f"so {3 * joints} numbers x, y, score are expected"
         )
-
-
-def _boxes(kept: list[dict[str, Any]]) -> Float[np.ndarray, "n 4"]:
-    unknown = [np.nan] * 4
-    boxes = np.array([r.get("bbox") or unknown for r in kept], np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    person = record.get("person_id")
+    if person is not None and (type(person) is not int or person not in people):
+        raise ValueError(
+            f"{where}: person_id is {person!r}, which nobody on image {record['image_id']} has; "
+            f"allowed are {sorted(people)}, or to leave it out"
+        )
+    box = record.get("bbox")
+    return _Row(
+        image,
+        keypoints,
+        json_files.number(record["score"], f"{where}: score"),
+        -1 if person is None else person,
+        [np.nan] * 4 if box is None else json_files.numbers(box, 4, f"{where}: bbox"),
+    )

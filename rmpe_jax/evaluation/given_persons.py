@@ -53,13 +53,23 @@ def pcp(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> 
 
 def _given(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> _Given:
     persons, image = everyone(photographs, skeleton)
-    keep = ~persons.is_crowd & ~persons.is_ignored
+    keep = ~persons.is_crowd & ~persons.is_ignored & _judged(photographs)
     persons, image = Persons(*(field[keep] for field in persons)), image[keep]
     pose = _pose_of(persons, image, found)
     joints_px = np.full((len(image), len(skeleton.joints), 2), np.nan)
     joints_px[pose >= 0] = found.joints_px[pose[pose >= 0]]
     truth = persons.joints_px
     return _Given(joints_px, truth[..., :2], truth[..., 2] > 0, persons.head_size_px, image)
+
+
+def _judged(photographs: Sequence[Annotation]) -> Bool[np.ndarray, " n"]:
+    """Return who is judged: everybody, or those whom a photograph names (MPII's single_person)."""
+    parts = [np.zeros(0, bool)]
+    for photograph in photographs:
+        count = len(photograph.persons.person_id)
+        named = photograph.facts.get("single", range(count))
+        parts.append(np.isin(np.arange(count), list(named)))
+    return np.concatenate(parts)
 
 
 def _pose_of(persons: Persons, image: Int[np.ndarray, " n"], found: Found) -> Int[np.ndarray, " n"]:

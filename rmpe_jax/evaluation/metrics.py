@@ -53,9 +53,10 @@ METRICS = {
     PCP: Metric(given_persons.pcp, sticks.pcp_table, "Total", single=True),
 }
 OF_SET = {
-    "crowdpose": (COCO, CROWDPOSE, BOX),
+    "crowdpose": (COCO, CROWDPOSE),
+    "posetrack17": (COCO, POSETRACK),
     "posetrack18": (COCO, POSETRACK, BOX),
-    "mpii": (COCO, MPII, PCKH, BOX),
+    "mpii": (COCO, MPII, PCKH),
     "lsp": (COCO, PCK, PCP),
     "lspet": (COCO, PCK, PCP),
 }

@@ -55,9 +55,10 @@ class _Groups(NamedTuple):
 def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -> Judged:
     """Return the rankings of the 14 joints by photograph.
 
-    Members of groups whose head size is not known (NaN or 0) are left out with their joints and
-    counted, as are photographs that do not say their groups (none is said by an empty list).
-    Raises ValueError if the skeleton lacks a joint, or no photograph says its groups.
+    Members of groups whose head size is not known (NaN or 0) are left out with their joints, and
+    poses for nobody that lie in their boxes; they are counted, as are photographs that do not say
+    their groups (none is said by an empty list). Raises ValueError if the skeleton lacks a joint,
+    or no photograph says its groups.
     """
     at = columns.places(skeleton, JOINTS, "MPII mAP")
     groups = _groups(photographs)
@@ -75,13 +76,19 @@ def judge(photographs: Sequence[Annotation], found: Found, skeleton: Skeleton) -
     pose, unit = pose[inside], unit[inside]
     candidates = Candidates(found.joints_px[pose][:, at], found.joint_score[pose][:, at], unit)
     assigned = multi_person.assign(people, candidates)
+    headless = groups.person[~known]
+    candidates = multi_person.excused(
+        candidates, assigned, persons.boxes_px[headless], groups.unit[~known]
+    )
     rankings = [
         ranking.regroup(joint, groups.image, len(photographs))
         for joint in multi_person.rank(people, candidates, assigned, len(groups.image))
     ]
     silent = sum("groups" not in photograph.facts for photograph in photographs)
-    headless = len(np.unique(groups.person[~known]))
-    left_out = {"photographs without groups": silent, "people without head size": headless}
+    left_out = {
+        "photographs without groups": silent,
+        "people without head size": len(np.unique(headless)),
+    }
     return Judged(JOINTS, rankings, left_out)
 
 

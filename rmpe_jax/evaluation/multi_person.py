@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Real
 
 from rmpe_jax.evaluation import ranking
 from rmpe_jax.evaluation.ranking import Ranking
+from rmpe_jax.geometry import boxes
 
 
 class People(NamedTuple):
@@ -76,6 +77,27 @@ def assign(people: People, candidates: Candidates) -> Int[np.ndarray, " p"]:
     assigned = np.full(len(candidates.unit), -1)
     assigned[pose[taken]] = person[taken]
     return assigned
+
+
+def excused(
+    candidates: Candidates,
+    person: Int[np.ndarray, " p"],
+    boxes_px: Float[np.ndarray, "b 4"],
+    unit: Int[np.ndarray, " b"],
+) -> Candidates:
+    """Return the poses without the joints of those that may be of people who are no truth.
+
+    That is of poses for nobody (`person`, see `assign`) whose centre lies in one of the boxes of
+    their unit, the edge included. The centre is the mean of the joints that are there.
+    """
+    there = (candidates.score > -np.inf)[..., None]
+    total = np.sum(candidates.joints_px, axis=1, where=there)
+    centre = total / np.maximum(there.sum(axis=1), 1)
+    pose, box = pairs(candidates.unit, unit)
+    left_out = np.zeros(len(person), bool)
+    left_out[pose[boxes.contains(boxes_px[box], centre[pose])]] = True
+    left_out &= person < 0
+    return candidates._replace(score=np.where(left_out[:, None], -np.inf, candidates.score))
 
 
 def rank(

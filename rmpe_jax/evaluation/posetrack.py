@@ -46,7 +46,8 @@ LOWEST = -9999.0  # the score of a joint that has none
 def judge(frames: Sequence[Annotation], found: Found, skeleton: Skeleton) -> Judged:
     """Return the rankings of the 15 joints by frame; joints that the skeleton lacks are empty.
 
-    People whose head size is not known (NaN or 0) are left out with their joints and counted.
+    People whose head size is not known (NaN or 0) are left out with their joints and counted, as
+    are poses for nobody that lie in their boxes.
     Raises ValueError if the skeleton has none of the joints.
     """
     has = np.array([name in skeleton.joints for name in JOINTS])
@@ -72,6 +73,7 @@ def judge(frames: Sequence[Annotation], found: Found, skeleton: Skeleton) -> Jud
     score = np.where(has & ~ignored(places, image, frames), score, -np.inf)
     candidates = Candidates(places, score, image)
     assigned = multi_person.assign(people, candidates)
+    candidates = multi_person.excused(candidates, assigned, persons.boxes_px[~known], frame[~known])
     rankings = multi_person.rank(people, candidates, assigned, len(frames))
     return Judged(JOINTS, rankings, {"people without head size": int(np.sum(~known))})
 

@@ -32,8 +32,9 @@ def write(folder: Path, evaluated: Evaluated, source: PhotographSource) -> list[
     result, records, draws = evaluated
     (folder / RECORDS).write_text(json.dumps(records))
     np.savez_compressed(folder / DRAWS, **draws)  # pyright: ignore[reportArgumentType]
-    (folder / ROW).write_text("\n".join(row(result)) + "\n")
+    (folder / ROW).write_text("\n".join(row(result)) + "\n", encoding="utf-8")
     sheet = worst_pictures(evaluated, source)
+    (folder / WORST).unlink(missing_ok=True)
     if sheet is not None:
         drawing.write(folder / WORST, sheet)
     # Last and in one go: where there is a result, there is all of it.
@@ -158,9 +159,9 @@ def _markdown(names: Sequence[str], values: Sequence[Any], *, rule: bool = False
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or value == -1.0:  # COCO's for nothing to find
         return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
 def _jitter_told(result: dict[str, Any]) -> str:

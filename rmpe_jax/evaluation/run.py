@@ -111,7 +111,14 @@ def score_records(
     A pose of another image goes to `on_skip`; without it that is a ValueError.
     """
     photographs = sorted(source.annotations(), key=lambda entry: entry.image_id)
-    found = from_records(records, photographs, source.skeleton, on_skip=on_skip)
+    try:
+        found = from_records(records, photographs, source.skeleton, on_skip=on_skip)
+    except ValueError as error:
+        if not source.skipped:
+            raise
+        raise ValueError(
+            f"{error} ({source.skipped} images of the set could not be read and are not in it)"
+        ) from error
     scores = score(photographs, found, source.skeleton, source.data_set, resamples=resamples)
     truth = coco.ground_truth(photographs, source.skeleton)
     known = {photograph.image_id for photograph in photographs}

@@ -43,17 +43,23 @@ def score(
     `resamples` draws make an interval; with 0 there are none.
     """
     scores = Scores({}, {}, {}, {}, {})
+    found = _owned(photographs, found)
     for name in of_set(data_set):
         metric = METRICS[name]
-        if metric.single and len(found.score) and (found.person_id < 0).any():
-            scores.refused[name] = "needs one pose for each person, in the annotated boxes"
+        if metric.single and (found.person_id < 0).any():
+            scores.refused[name] = (
+                "needs to know whose each pose is: annotated boxes, or a person_id in each record"
+            )
             continue
         try:
             judged = metric.judge(photographs, found, skeleton)
         except ValueError as error:
             scores.refused[name] = str(error)
             continue
-        if passed := left_out(judged):
+        passed = left_out(judged)
+        if metric.single and (beside := _beside(found)):
+            passed |= {"poses beside a better one of the same person": beside}
+        if passed:
             scores.left_out[name] = passed
         figures = metric.table(judged, skeleton, None)
         scores.figures[name] = {key: _told(value) for key, value in figures.items()}
@@ -81,6 +87,20 @@ def flat(scores: Scores) -> dict[str, Any]:
     result: dict[str, Any] = {**coco, **others, "intervals": scores.intervals}
     told = {"refused": scores.refused, "left_out": scores.left_out}
     return result | {name: value for name, value in told.items() if value}
+
+
+def _owned(photographs: Sequence[Annotation], found: Found) -> Found:
+    """Return the poses with their persons, where every photograph has one person and one pose."""
+    ids = [photograph.persons.person_id for photograph in photographs]
+    alone = all(len(own) == 1 for own in ids) and len(np.unique(found.image)) == len(found.image)
+    if not alone or (found.person_id >= 0).any():
+        return found
+    return found._replace(person_id=np.array(ids, np.int64).reshape(-1)[found.image])
+
+
+def _beside(found: Found) -> int:
+    """Return how many poses there are beyond one for each person."""
+    return len(found.image) - len(np.unique(np.stack([found.image, found.person_id]), axis=1).T)
 
 
 def _values(figures: dict[str, float]) -> Float[np.ndarray, " m"]:

@@ -31,7 +31,7 @@ from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_p
 from rmpe_jax.models import weights
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise, started_from
-from rmpe_jax.predict import PoseModel, load
+from rmpe_jax.predict import PoseModel, load, skeleton_of
 from rmpe_jax.records import Batch, Variables
 from rmpe_jax.skeletons import Skeleton
 from rmpe_jax.training import optimiser as optimisers
@@ -92,14 +92,14 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     key, init_key = jax.random.split(jax.random.key(config.train.seed))
     variables = initialise(init_key, module, config.model)
     if not checkpoints.steps():
-        variables = _first_weights(variables, config, console)
+        variables = _first_weights(variables, config, skeleton, console)
     state = start(key, variables, optimiser, ema=config.optimiser.ema)
     del variables
 
     # Where an earlier run stopped.
     position = 0
     if checkpoints.steps():
-        state, position = _restored(checkpoints, state, config, mixture.fingerprint, console)
+        state, position = _restored(checkpoints, state, config, mixture, console)
     write_json(workdir / "config.json", to_dict(config))
     first = int(state.step)
     batches = training_batches(
@@ -255,10 +255,13 @@ def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, 
     return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
 
 
-def _first_weights(variables: Variables, config: Config, console: Console) -> Variables:
+def _first_weights(
+    variables: Variables, config: Config, skeleton: Skeleton, console: Console
+) -> Variables:
     """Return random variables with the weights of an earlier run or of a file in their place."""
     if config.train.start_from:
         earlier = load(config.train.start_from)
+        _check_joints(earlier.skeleton, skeleton, config.train.start_from, "--train.start-from DIR")
         console.print(f"starts from {config.train.start_from}, step {earlier.meta['step']}")
         return started_from(variables, earlier.variables, where=config.train.start_from)
     if config.model.trunk_weights:
@@ -273,7 +276,7 @@ def _restored(
     checkpoints: Checkpoints,
     state: TrainState,
     config: Config,
-    fingerprint: str,
+    mixture: Mixture,
     console: Console,
 ) -> tuple[TrainState, int]:
     """Return the newest state that is whole and the number of batches it has seen.
@@ -281,12 +284,13 @@ def _restored(
     Says what changed since it was written, and what was passed over.
     """
     restored, meta, damages = checkpoints.newest("state", lambda meta: state)
-    if meta["data_fingerprint"] != fingerprint:
+    if meta["data_fingerprint"] != mixture.fingerprint:
         raise ValueError(
             f"{config.workdir} was trained on other data (fingerprint "
-            f"{meta['data_fingerprint']}, now {fingerprint}); use another --workdir, or "
+            f"{meta['data_fingerprint']}, now {mixture.fingerprint}); use another --workdir, or "
             "the data it began with"
         )
+    _check_joints(skeleton_of(meta), mixture.sources[0].skeleton, config.workdir, "--workdir DIR")
     for name in ("batch_size", "seed"):
         before, now = meta["config"]["train"][name], getattr(config.train, name)
         if before != now:
@@ -304,6 +308,14 @@ def _restored(
         console.print(f"changed since the checkpoint was written: {change}", style="yellow")
     console.print(f"resumed {config.workdir} at step {meta['step']}", markup=False)
     return restored, meta["batches"]
+
+
+def _check_joints(learned: Skeleton, wanted: Skeleton, where: str, option: str) -> None:
+    if learned.joints != wanted.joints:
+        raise ValueError(
+            f"{where} has learned the joints of {learned.name}, this run is to learn those of "
+            f"{wanted.name}: set data.skeleton to what it learned, or give another {option}"
+        )
 
 
 def _people(mixture: Mixture) -> str:

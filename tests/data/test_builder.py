@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from rmpe_jax.config import DataConfig
 from rmpe_jax.data import builder, dataset, releases
 from tests.data.test_dataset import small_coco
 
@@ -54,3 +55,9 @@ def test_beam_writes_the_same_records(tmp_path):
     assert done.returncode == 0, done.stderr
     one, other = done.stdout.split()
     assert one == other
+
+
+@pytest.mark.skipif(importlib.util.find_spec("apache_beam") is not None, reason="it is installed")
+def test_a_beam_runner_without_beam_says_what_to_install(tmp_path):
+    with pytest.raises(ValueError, match="'DirectRunner': type pip install apache-beam first"):
+        dataset.prepare(DataConfig(prepared=str(tmp_path)), "train", beam_runner="DirectRunner")

@@ -97,6 +97,8 @@ def test_every_image_record_is_kept_on_real_data(data_root):
         (lambda d: d["annotations"][0].update(bbox=None), "annotation 21: bbox: None came"),
         (lambda d: d["annotations"][0].update(bbox=[1, 2, -3, 4]), "21: bbox .* is inverted"),
         (lambda d: d["annotations"][0].update(area=float("nan")), "21: area: value 0 is nan"),
+        (lambda d: d["annotations"][0].update(area=-5), "21: area is -5; square pixels, 0 or more"),
+        (lambda d: d["images"][0].update(file_name=5), "image 7: file_name is 5, a text is expec"),
         (
             lambda d: d["annotations"][0].update(keypoints=JOINTS[:-1]),
             "annotation 21: keypoints: 50 values came, a list of 51",

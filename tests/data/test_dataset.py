@@ -1,5 +1,6 @@
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -343,3 +344,88 @@ def test_a_missing_annotation_file_or_image_folder_is_named(tmp_path):
 def test_an_empty_synthetic_set_is_refused(tmp_path):
     with pytest.raises(ValueError, match="synthetic train: 0 images of 80 x 64 came; at least 1"):
         dataset.prepare(synthetic(tmp_path, synthetic_train=0), "train")
+
+
+def test_a_preparation_recovers_when_the_pictures_are_there_again(tmp_path):
+    """Whether all or one could not be read, whether skipped or an error."""
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    folder = tmp_path / "coco/train2017"
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.write_bytes(b"?" * len(kept[path.name]))
+    with pytest.raises(ValueError, match="none of the 3 annotated images"):
+        dataset.prepare(config, "train")
+    strict = replace(config, missing="error")
+    (folder / "1.jpg").write_bytes(kept["1.jpg"])
+    with pytest.raises(ValueError, match="2 images .* mend them and type the same command again"):
+        dataset.prepare(strict, "train")
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+    assert len(dataset.prepare(strict, "train")) == 3
+
+
+def test_a_picture_of_the_same_length_is_prepared_anew(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    first = dataset.prepare(config, "train")
+    path = tmp_path / "coco/train2017/1.jpg"
+    content = path.read_bytes()
+    changed = content.replace(b"JFIF", b"JFIE")
+    assert changed != content
+    path.write_bytes(changed)
+    os.utime(path, ns=(1, 1))
+    assert dataset.prepare(config, "train").fingerprint != first.fingerprint
+
+
+def test_what_is_prepared_may_lie_among_the_pictures(tmp_path):
+    root = tmp_path / "coco"
+    config = replace(small_coco(root, root / "prepared"), train_images=".")
+    for path in (root / "train2017").iterdir():
+        path.rename(root / path.name)
+    first = dataset.prepare(config, "train")
+    (root / "notes.txt").write_text("seen")
+    (first.folder / dataset.CONTACT_SHEET).write_bytes(b"a picture of ours")
+    assert dataset.prepare(config, "train").folder == first.folder
+
+
+def test_a_link_to_nowhere_is_an_image_that_cannot_be_read(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    path = tmp_path / "coco/train2017/2.jpg"
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere.jpg")
+    assert dataset.prepare(config, "train").skipped == 1
+
+
+def test_a_file_name_that_leads_elsewhere_is_refused(tmp_path):
+    config = small_coco(tmp_path / "coco", tmp_path / "prepared")
+    path = tmp_path / "coco/annotations/person_keypoints_train2017.json"
+    path.write_text(path.read_text().replace('"2.jpg"', '"../2.jpg"'))
+    with pytest.raises(ValueError, match=r"image 2: \.\./2.jpg is not a file below"):
+        dataset.prepare(config, "train")
+
+
+@pytest.mark.parametrize("name", [dataset.SUMMARY, dataset.INDEX])
+def test_a_damaged_set_says_what_to_remove(tmp_path, name):
+    config = synthetic(tmp_path)
+    folder = dataset.prepare(config, "train").folder
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=f"{folder} is damaged .*remove it and type the same"):
+        dataset.prepare(config, "train")
+
+
+def test_a_damaged_record_says_what_to_remove(tmp_path):
+    source = dataset.prepare(synthetic(tmp_path), "train")
+    (path,) = source.folder.rglob("*array_record-*")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    path.write_bytes(bytes(content))
+    again = dataset.prepare(synthetic(tmp_path), "train")
+    with pytest.raises(ValueError, match=f"{source.folder} is damaged .*remove it"):
+        list(again)
+
+
+def test_an_unknown_skeleton_is_not_taken_for_damage(tmp_path):
+    dataset.prepare(synthetic(tmp_path), "train")
+    with pytest.raises(ValueError, match="^data.skeleton is 'X'"):
+        dataset.prepare(synthetic(tmp_path, skeleton="X"), "train")

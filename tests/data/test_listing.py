@@ -112,3 +112,19 @@ def test_crowdposes_area_is_that_of_the_box_whatever_the_file_says(tmp_path, dat
         for number, area in zip(entry.persons.person_id, entry.persons.area, strict=True):
             _, _, width, height = boxes[int(number)]
             assert area == pytest.approx(0.53 * width * height)
+
+
+def test_a_file_without_images_and_people_without_area_are_told(tmp_path, data_root):
+    path = tmp_path / "people.json"
+    document = json.loads((data_root / "mmpose_min/crowdpose/test_crowdpose.json").read_text())
+    path.write_text(json.dumps(document))
+    (tmp_path / "x").mkdir()
+    assert releases.RELEASES["coco"].read(path, "train").notes == [
+        "5 people have no area: 0.53 of their box stands in"
+    ]
+    path.write_text(json.dumps(document | {"images": [], "annotations": []}))
+    config = DataConfig(
+        source="coco", root=str(tmp_path), train_annotations="people.json", train_images="x"
+    )
+    with pytest.raises(ValueError, match="people.json: no images for the train split are annotat"):
+        listing.of_split(config, "train")

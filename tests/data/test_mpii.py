@@ -66,7 +66,7 @@ def test_pixels_count_from_0_and_flags_become_visibility(tmp_path):
     path = release(tmp_path, [image(name_of("train"), [person(POINTS)])])
     (entry,) = mpii.index(path, "train")
     assert entry.image_id == int(name_of("train")[:9]) and entry.file_name == name_of("train")
-    assert (entry.height, entry.width, entry.facts) == (0, 0, {})
+    assert (entry.height, entry.width, entry.facts) == (0, 0, {"single": []})
     joints = entry.persons.joints_px[0]
     np.testing.assert_array_equal(
         joints[[0, 1, 9, 10]], [[10, 20, 2], [30, 60, 1], [14.5, 24, 2], [11, 21, 1]]
@@ -147,6 +147,7 @@ def test_groups_are_rows_of_people_and_a_box_about_all_their_centres(tmp_path):
 
 def test_a_group_with_a_single_person_is_none(tmp_path):
     assert [g["members"] for g in crowd(tmp_path, singles=(3,)).facts["groups"]] == [[2]]
+    assert crowd(tmp_path, singles=(3,)).facts["single"] == [1]  # rectangle 3
     assert crowd(tmp_path, singles=(2, 4)).facts["groups"] == []
 
 

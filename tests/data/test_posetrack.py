@@ -47,7 +47,7 @@ def document():
 
 def index(tmp_path, document):
     (tmp_path / "video.json").write_text(json.dumps(document))
-    return posetrack.index(tmp_path / "video.json")
+    return posetrack.index(tmp_path / "video.json")[0]
 
 
 def test_labelled_frames_keep_their_people_and_facts(tmp_path, document):
@@ -115,12 +115,13 @@ def test_a_folder_of_videos_is_one_set(tmp_path, document):
 
 def test_the_real_videos_agree_with_their_records(data_root):
     root = data_root / "mmpose_min/posetrack18"
-    entries = posetrack.index(root / "annotations/val")
+    entries, left_out = posetrack.index(root / "annotations/val")
+    assert left_out == 0
     assert [e.facts["video"] for e in entries] == [
         f"{n}_mpii_test" for n in ("003418", "009473", "012834")
     ]
     assert [len(e.persons.area) for e in entries] == [1, 2, 11]
-    one_file = posetrack.index(root / "annotations/test_posetrack18_val.json")
+    one_file, _ = posetrack.index(root / "annotations/test_posetrack18_val.json")
     assert {e.image_id for e in one_file} == {e.image_id for e in entries}
     for entry in entries:
         path = root / "annotations/val" / f"{entry.facts['video']}.json"
@@ -206,3 +207,15 @@ def test_the_real_video_has_four_people_in_each_frame(data_root):
         seen = entry.persons.joints_px[entry.persons.joints_px[..., 2] > 0][:, :2]
         assert (seen >= 0).all() and (seen <= [width, height]).all()
         assert (entry.persons.head_size_px > 5).all()
+
+
+def test_frames_that_are_not_labelled_are_counted_and_strange_people_refused(tmp_path):
+    document = copy.deepcopy(DOCUMENT)
+    (tmp_path / "video.json").write_text(json.dumps(document))
+    entries, left_out = posetrack.index(tmp_path / "video.json")
+    unlabelled = [image for image in document["images"] if not image.get("is_labeled", True)]
+    assert left_out == len(unlabelled) == 1
+    assert len(entries) == len(document["images"]) - 1
+    document["annotations"][0]["image_id"] = 99  # no image at all
+    with pytest.raises(ValueError, match="image_id 99 is not among the file's images"):
+        index(tmp_path, document)

@@ -21,6 +21,7 @@ CASES = {
     "halpe26": ("halpe26", SMALL, "halpe/test_halpe.json", "coco", 26),
     "halpe136": ("halpe136", SMALL, "halpe/test_halpe.json", "coco", 136),
     "posetrack18": ("posetrack18", f"{SMALL}/posetrack18", "annotations/val", ".", 17),
+    "posetrack17": ("posetrack17", "bonn_video", "060470979_posetrack17.json", "images", 15),
     "own": ("coco", f"{SMALL}/aic", "test_aic.json", ".", 14),
     "mpii_json": ("mpii", f"{SMALL}/mpii", "test_mpii.json", ".", 16),
     "mpii_small": ("mpii", "mpii_small", "mpii_small.json", "images", 16),
@@ -57,6 +58,9 @@ def people_in(path, name):
         return Counter({f"im{number:04d}.jpg": 1 for number in range(1001, 2001)})
     if name == "mpii_json":
         return Counter(entry["image"] for entry in json.loads(path.read_text()))
+    if name == "posetrack17":
+        frames = json.loads(path.read_text())["annolist"]
+        return Counter({frame["image"][0]["name"]: len(frame["annorect"]) for frame in frames})
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     total: Counter = Counter()
     for file in files:

@@ -29,6 +29,7 @@ def test_no_poses_are_arrays_without_rows(entries):
 
 
 def test_what_a_record_does_not_tell_is_marked(entries):
+    assert from_records([record(person_id=None)], entries, COCO17).person_id.tolist() == [-1]
     found = from_records([record()], entries, COCO17)
     assert found.person_id.tolist() == [-1] and np.isnan(found.boxes_px).all()
     assert found.image.tolist() == [1]
@@ -43,9 +44,16 @@ def test_what_a_record_does_not_tell_is_marked(entries):
         ),
         ({"keypoints": [0.0] * 50}, r"50 numbers came \(no multiple of 3\); COCO17 has 17 joints"),
         ({"keypoints": [0.0] * 48}, r"48 numbers came \(16 joints\); COCO17 has 17"),
-        ({"keypoints": None}, "NoneType numbers came; COCO17 has 17 joints"),
-        ({"score": float("nan")}, "pose 0 of image 2: a coordinate or score is not a finite"),
-        ({"keypoints": [float("inf")] * 51}, "pose 0 of image 2: a coordinate or score is not"),
+        ({"keypoints": None}, "pose 0: keypoints: None came, a list of numbers"),
+        ({"image_id": [1]}, r"pose 0: image_id \[1\] is none of"),
+        ({"keypoints": ["a"] * 51}, "pose 0: keypoints: value 0 is 'a', finite"),
+        ({"keypoints": [[0.0] * 3] * 17}, "pose 0: keypoints: value 0 is .*, finite"),
+        ({"score": "0.5"}, "pose 0: score: value 0 is '0.5', finite"),
+        ({"bbox": [1, 2]}, "pose 0: bbox: 2 values came, a list of 4"),
+        ({"person_id": 1.7}, "pose 0: person_id is 1.7, which nobody on image 2 has; allowed are"),
+        ({"person_id": 4711}, "pose 0: person_id is 4711, which nobody on image 2 has"),
+        ({"score": float("nan")}, "pose 0: score: value 0 is nan, finite"),
+        ({"keypoints": [float("inf")] * 51}, "pose 0: keypoints: value 0 is inf, finite"),
     ],
 )
 def test_what_cannot_be_scored_is_named(entries, change, message):

@@ -98,6 +98,8 @@ def test_members_without_a_head_size_are_left_out_and_counted():
         poses = found(MPII16, [(0, body(MPII16, 300))])
         judged = mpii.judge([one], poses, MPII16)
         assert judged.left_out["people without head size"] == 1
+        both = found(MPII16, [(0, body(MPII16, 100)), (0, body(MPII16, 300))])
+        assert mpii.table(mpii.judge([one], both, MPII16))["Total"] == 1, "nor is theirs false"
         assert judged.rankings[0].needed.tolist() == [[2]]
         assert mpii.table(judged)["Total"] == 1
 

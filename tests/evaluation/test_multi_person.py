@@ -156,3 +156,13 @@ def test_weights_choose_units():
     assert multi_person.average_precisions(rankings, np.array([1, 0])).tolist() == [1, 1]
     assert multi_person.average_precisions(rankings, np.array([1, 1])).tolist() == [0.5, 0.5]
     assert multi_person.average_precisions(rankings, np.array([1, 3])).tolist() == [0.25, 0.25]
+
+
+def test_poses_for_nobody_that_lie_on_people_who_are_no_truth_are_excused():
+    joints = np.array([[[5.0, 5.0], [7.0, 9.0]], [[50.0, 50.0], [60.0, 60.0]], [[5.0, 5.0]] * 2])
+    candidates = multi_person.Candidates(joints, np.ones((3, 2)), np.array([0, 0, 1]))
+    boxes_px = np.array([[0.0, 0.0, 10.0, 10.0]])
+    left = multi_person.excused(candidates, np.array([-1, -1, -1]), boxes_px, np.array([0]))
+    assert (left.score == [[-np.inf] * 2, [1, 1], [1, 1]]).all()
+    taken = multi_person.excused(candidates, np.array([3, -1, -1]), boxes_px, np.array([0]))
+    assert (taken.score == 1).all(), "one that is somebody's counts"

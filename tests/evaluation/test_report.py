@@ -141,11 +141,54 @@ def test_other_numbers_of_draws_are_refused(source, tmp_path):
     report.write(tmp_path / "one", scored(source, 2.0), source)
     fewer = run.score_records(source, poses(source, 2.0), resamples=10)
     report.write(tmp_path / "two", fewer, source)
-    with pytest.raises(ValueError, match=r"\(200, 10\) draws of COCO, .*\(10, 10\)"):
+    with pytest.raises(ValueError, match=r"\(200, 10\) draws .* COCO, .*\(10, 10\): .*--resam"):
         compare.compare(tmp_path / "one", tmp_path / "two")
 
 
 def test_results_without_intervals_have_nothing_to_compare(source, tmp_path):
     report.write(tmp_path / "one", run.score_records(source, [], resamples=0), source)
-    with pytest.raises(ValueError, match="no metric in common"):
+    with pytest.raises(ValueError, match="no metric with draws in common: .*--resamples above 0"):
         compare.compare(tmp_path / "one", tmp_path / "one")
+
+
+def test_every_row_is_a_persons_whatever_its_category(source):
+    """COCO's figures come from two programs: they must judge the same rows."""
+    strange = [r | {"category_id": 7} for r in poses(source, 3.0)]
+    for record in strange[::2]:
+        del record["category_id"]
+    result = run.score_records(source, strange, resamples=100).result
+    assert result["AP"] == run.score_records(source, poses(source, 3.0), resamples=0).result["AP"]
+    low, high = result["intervals"]["COCO"]["AP"]
+    assert 0 < low <= result["AP"] <= high
+
+
+def test_figures_that_cannot_be_taken_are_dashes_and_not_compared(source, tmp_path):
+    evaluated = scored(source, 2.0)
+    result = evaluated.result | {"APm": -1.0}
+    result["mAP@0.1box"] = result["mAP@0.1box"] | {"Ank": None}
+    report.write(tmp_path / "one", evaluated._replace(result=result), source)
+    assert " | - | " in report.table(result)
+    figures = {row.figure for row in compare.compare(tmp_path / "one", tmp_path / "one")}
+    assert {"AP", "Total"} < figures and not {"APm", "Ank"} & figures
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("result.json", "{}", "result.json: no data_fingerprint, skeleton; it has"),
+        ("result.json", "{", "result.json: not valid JSON"),
+        ("draws.npz", "junk", "draws.npz is damaged .*evaluate again"),
+    ],
+)
+def test_damaged_results_are_named(source, tmp_path, name, content, message):
+    report.write(tmp_path / "one", scored(source, 2.0), source)
+    (tmp_path / "one" / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        compare.compare(tmp_path / "one", tmp_path / "one")
+
+
+def test_an_earlier_picture_does_not_stay(source, tmp_path):
+    evaluated = scored(source, 2.0)
+    report.write(tmp_path, evaluated, source)
+    report.write(tmp_path, evaluated._replace(result=evaluated.result | {"worst": []}), source)
+    assert not (tmp_path / "worst.png").exists()

@@ -327,3 +327,10 @@ def test_head_sizes_are_those_of_the_photographs():
     assert counts.half.hits.sum() == 16
     assert counts.tenth.hits.sum() == 0
     assert counts.half.left_out.tolist() == [1]
+
+
+def test_where_mpii_names_them_only_single_people_are_judged():
+    one = photograph(1, [A, B], single=[1])
+    poses = found(MPII16, [(0, A + 900), (0, B)], person_id=one.persons.person_id.tolist())
+    counts = given_persons.pckh([one], poses, MPII16)
+    assert counts.half.hits.sum() == counts.half.labelled.sum() == 16

@@ -16,6 +16,7 @@ import rmpe_jax
 from rmpe_jax import checkpoint
 from rmpe_jax.checkpoint import CheckpointError, Checkpoints
 from rmpe_jax.config import StageConfig, STNConfig
+from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import loop
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.stop import NonFiniteLossError
@@ -94,6 +95,7 @@ KILLED = """
 import os, signal, time
 from pathlib import Path
 from rmpe_jax.config import *
+from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import loop
 
 def killer(step, batch, metrics):
@@ -316,3 +318,18 @@ def test_a_parallel_network_without_a_transformer_is_refused(trained, tmp_path):
     config = replace(trained[0], workdir=str(tmp_path), train=settings)
     with pytest.raises(ValueError, match=r"no transformer for it.*--model.stn.form affine"):
         loop.train(config)
+
+
+def test_a_run_does_not_go_on_with_other_joints(tmp_path):
+    """As many of them, in another order: nothing else would notice."""
+    config = small.config(tmp_path, steps=1)
+    described = {"name": "mirrored", "keypoints": list(COCO17.joints[::-1]), "sigmas": [0.1] * 17}
+    (tmp_path / "mirrored.json").write_text(json.dumps(described))
+    rmpe_jax.train(config)
+    other = replace(config.data, skeleton=str(tmp_path / "mirrored.json"))
+    with pytest.raises(ValueError, match="has learned the joints of COCO17, .*--workdir DIR"):
+        rmpe_jax.train(replace(small.longer(config, 2), data=other))
+    begun = replace(config.train, start_from=config.workdir)
+    elsewhere = replace(config, data=other, train=begun, workdir=str(tmp_path / "elsewhere"))
+    with pytest.raises(ValueError, match="has learned the joints of COCO17, .*--train.start-from"):
+        rmpe_jax.train(elsewhere)
