@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from rmpe_jax.records import Persons
 DECODED_BYTES = 2**30  # decoded photographs that are kept in memory
 AHEAD = 2  # batches prepared in advance, for each thread
 LAST = 2**62  # end of an endless run's samples; Grain overflows beyond
-Row = TypeVar("Row", bound=NamedTuple)  # a record of arrays, with a leading dimension in a batch
+Row = TypeVar("Row", bound=tuple)  # a record of arrays, with a leading dimension in a batch
 
 
 class Batches(Iterator[Row], Generic[Row]):

@@ -5,6 +5,7 @@ that people of all sizes are seen at all scales. What sample number n is depends
 as in `data.loader`. Boxes are in pixels of the window, 0 at its outer edges.
 """
 
+import functools
 import threading
 from typing import NamedTuple
 
@@ -53,10 +54,14 @@ def detector_batches(
     photographs = Decoded(source, batches.DECODED_BYTES)
     of_thread = threading.local()
 
+    @functools.lru_cache(maxsize=2)  # two threads may be at either side of an epoch's end
+    def order(epoch: int) -> Int[np.ndarray, " n"]:
+        return np.random.default_rng([seed, epoch]).permutation(len(source))
+
     def sample(position: int) -> DetectorBatch:
         number = batches.number(position, local, batch_size, process_index)
         epoch, place = divmod(number, len(source))
-        row = int(np.random.default_rng([seed, epoch]).permutation(len(source))[place])
+        row = int(order(epoch)[place])
         generator = np.random.default_rng([seed, epoch, row])
         image, image_id, persons = photographs[row]
         height, width, _ = image.shape

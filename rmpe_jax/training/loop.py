@@ -1,4 +1,4 @@
-"""Train a pose network: one function, read from top to bottom."""
+"""Train a network: one function, read from top to bottom."""
 
 import json
 import math
@@ -22,6 +22,7 @@ from rmpe_jax.checkpoint import Checkpoints
 from rmpe_jax.config import Config, checked, from_dict, to_dict
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.training import optimiser as optimisers
+from rmpe_jax.training.detector_task import detector_task
 from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.pose_task import pose_task
 from rmpe_jax.training.stages import stage_configs
@@ -59,7 +60,8 @@ def train(config: Config) -> dict[str, Any]:
 
 def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     optimiser = optimisers.build(config)
-    task = pose_task(config, workdir, optimiser, console)
+    make = detector_task if config.model.family == "detector" else pose_task
+    task = make(config, workdir, optimiser, console)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.train.keep)
     key, init_key = jax.random.split(jax.random.key(config.train.seed))
