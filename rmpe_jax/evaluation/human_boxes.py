@@ -2,17 +2,27 @@
 
 import contextlib
 import io
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from rich.console import Console
+from rich.progress import track
 
+from rmpe_jax.config import to_dict
+from rmpe_jax.data import images
+from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.evaluation.coco import ground_truth
+from rmpe_jax.evaluation.run import commit
 from rmpe_jax.geometry import boxes
+from rmpe_jax.human_detector import DetectorModel
 from rmpe_jax.records import Annotation, Detections
 from rmpe_jax.skeletons import Skeleton
+
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "recall50")
 
 
 def records(detections: Detections, image_id: int | str) -> list[dict[str, Any]]:
@@ -53,5 +63,38 @@ def average_precision(
         scorer.summarize()
     recall_50 = float(scorer.eval["recall"][0, 0, 0, -1])
     values = [float(value) for value in scorer.stats]
-    names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+    names = NAMES[:6]
     return dict(zip(names, values[:6], strict=True)) | {"AR100": values[8], "recall50": recall_50}
+
+
+def evaluate(
+    model: DetectorModel, source: PhotographSource, *, console: Console | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return (result, COCO results) of a detector on the photographs of a set."""
+    began = time.perf_counter()
+    found: list[dict[str, Any]] = []
+    for row in track(range(len(source)), description="Detecting", transient=True, console=console):
+        photograph = source[row]
+        found += records(model(images.pixels(photograph)), photograph.image_id)
+    figures = average_precision(source.annotations(), source.skeleton, found)
+    return {
+        **figures,
+        "images": len(source),
+        "boxes": len(found),
+        "data_set": source.data_set,
+        "split": source.split,
+        "data_fingerprint": source.fingerprint,
+        "step": model.meta.get("step"),
+        "trained_on": model.meta.get("data_fingerprint"),
+        "trained_commit": model.meta.get("commit"),
+        "commit": commit(),
+        "seconds": round(time.perf_counter() - began, 1),
+        "config": to_dict(model.config),
+    }, found
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return a result as text."""
+    values = " | ".join(f"{result[name]:.3f}" for name in NAMES)
+    about = f"{result['data_set']} {result['split']}: {result['images']} images, people's boxes"
+    return f"{about}\n| {' | '.join(NAMES)} |\n| {values} |"

@@ -1,7 +1,6 @@
 """Learning to find people: windows of photographs to boxes."""
 
 import json
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 from rich.console import Console
-from rich.progress import track
 
 from rmpe_jax import detection_losses, drawing
-from rmpe_jax.config import Config, to_dict
+from rmpe_jax.config import Config
 from rmpe_jax.data import images
 from rmpe_jax.data.batches import Batches
 from rmpe_jax.data.dataset import PhotographSource, prepare
@@ -67,8 +65,11 @@ def detector_task(
     def model_of(state: TrainState) -> DetectorModel:
         return DetectorModel(state.evaluated, module, config, {"step": int(state.step), **facts})
 
+    def measure(state: TrainState) -> float:
+        return human_boxes.evaluate(model_of(state), validation, console=console)[0]["AP"]
+
     def finish(state: TrainState) -> Outcome:
-        result, found = evaluate(model_of(state), validation, console=console)
+        result, found = human_boxes.evaluate(model_of(state), validation, console=console)
         workdir.mkdir(parents=True, exist_ok=True)
         boxes, sheet = workdir / "boxes.json", workdir / "contact_sheet.png"
         boxes.write_text(json.dumps(found))
@@ -76,7 +77,7 @@ def detector_task(
         unfinished = workdir / "result.json.new"
         unfinished.write_text(json.dumps(result, indent=2))
         unfinished.replace(workdir / "result.json")
-        return Outcome(result, table(result), [sheet, boxes, workdir / "result.json"])
+        return Outcome(result, human_boxes.table(result), [sheet, boxes, workdir / "result.json"])
 
     people = sum(int((~entry.persons.is_crowd).sum()) for entry in train.annotations())
     return Task(
@@ -87,7 +88,7 @@ def detector_task(
         first=lambda variables: _first_weights(variables, config, console),
         batches=batches,
         update=step,
-        measure=lambda state: evaluate(model_of(state), validation, console=console)[0]["AP"],
+        measure=measure,
         finish=finish,
     )
 
@@ -126,40 +127,6 @@ def detector_step(
     )
     state, metrics = advanced(state, gradient, batch_stats, optimiser, decay=config.optimiser.ema)
     return state, {"loss": loss, **metrics, **details}
-
-
-def evaluate(
-    model: DetectorModel, source: PhotographSource, *, console: Console | None = None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return (result, COCO results) of a detector on the photographs of a set."""
-    began = time.perf_counter()
-    found: list[dict[str, Any]] = []
-    for row in track(range(len(source)), description="Detecting", transient=True, console=console):
-        photograph = source[row]
-        found += human_boxes.records(model(images.pixels(photograph)), photograph.image_id)
-    figures = human_boxes.average_precision(source.annotations(), source.skeleton, found)
-    return {
-        **figures,
-        "images": len(source),
-        "boxes": len(found),
-        "data_set": source.data_set,
-        "split": source.split,
-        "data_fingerprint": source.fingerprint,
-        "step": model.meta.get("step"),
-        "trained_on": model.meta.get("data_fingerprint"),
-        "trained_commit": model.meta.get("commit"),
-        "commit": commit(),
-        "seconds": round(time.perf_counter() - began, 1),
-        "config": to_dict(model.config),
-    }, found
-
-
-def table(result: dict[str, Any]) -> str:
-    """Return a result as text."""
-    names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "recall50")
-    values = " | ".join(f"{result[name]:.3f}" for name in names)
-    about = f"{result['data_set']} {result['split']}: {result['images']} images, people's boxes"
-    return f"{about}\n| {' | '.join(names)} |\n| {values} |"
 
 
 def contact_sheet(model: DetectorModel, source: PhotographSource) -> np.ndarray:
