@@ -3,6 +3,7 @@
 Heavy imports are inside the commands, so that `rmpe --help` answers at once.
 """
 
+import json
 import logging
 import os
 import platform
@@ -228,6 +229,46 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Detect:
+    """Box people with a trained detector: the file that --boxes, fit-pgpg and train read."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """Work directory of a detector's run (configs/coco_small_detector.py)."""
+    images: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Image files; without any, the photographs of the run's data, on which boxes are scored."""
+    split: Literal["validation", "train"] = "validation"
+    """Which photographs of the data."""
+    data_root: Annotated[str | None, tyro.conf.arg(name="data.root")] = None
+    """Where the data is, if not where it was at training."""
+    out: Path = Path("boxes.json")
+    """COCO-format detections; of image files by their names."""
+
+    def run(self) -> None:
+        """Write the boxes, and print how good they are where that is known."""
+        from rmpe_jax import human_detector
+        from rmpe_jax.data import images
+        from rmpe_jax.data.dataset import prepare
+        from rmpe_jax.evaluation import human_boxes
+
+        detector = human_detector.load(self.checkpoint)
+        if self.images:
+            found = [
+                record
+                for path in map(Path, self.images)
+                for record in human_boxes.records(detector(images.read(path)), path.name)
+            ]
+        else:
+            data = detector.config.data
+            if self.data_root is not None:
+                data = replace(data, root=self.data_root)
+            result, found = human_boxes.evaluate(detector, prepare(data, self.split))
+            print(human_boxes.table(result))
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.out.write_text(json.dumps(found))
+        print(f"{len(found)} boxes in {self.out}; use them: rmpe eval ... --boxes {self.out}")
+
+
+@dataclass(frozen=True)
 class Predict:
     """Find the poses of people in photographs, given their boxes."""
 
@@ -358,6 +399,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Score, tyro.conf.subcommand("score")]
+    | Annotated[Detect, tyro.conf.subcommand("detect")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
     | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]

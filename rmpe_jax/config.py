@@ -175,7 +175,8 @@ class STNConfig:
 class ModelConfig:
     """The single-person pose estimator (SPPE), and the transformer about it."""
 
-    family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid"] = "pyramid"
+    family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid", "detector"] = "pyramid"
+    """detector: no pose network but a human detector, of square input."""
     depth: Literal[10, 18, 34, 50, 101, 152] = 18
     """ResNet depth; the hourglass has none."""
     stacks: int = 2
@@ -183,9 +184,9 @@ class ModelConfig:
     features: int = 256
     """Hourglass: channels."""
     head_width: int = 128
-    """Pyramid: channels of the head."""
+    """Pyramid, detector: channels of the head."""
     head_blocks: int = 1
-    """Pyramid: residual blocks in the head."""
+    """Pyramid: residual blocks in the head; detector: its layers."""
     trunk_stages: int = 4
     """Pyramid: ResNet stages that are built (3 ends at stride 16)."""
     frozen_stages: int = 0

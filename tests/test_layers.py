@@ -11,6 +11,7 @@ LAYERS = [
     {"geometry"},
     {"drawing"},
     {"models", "data", "losses", "pose_nms", "checkpoint"},
+    {"detection_losses", "human_detector"},
     {"predict", "nms_baselines", "nms_sets"},
     {"predict_files", "evaluation"},
     {"training"},

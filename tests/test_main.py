@@ -41,7 +41,17 @@ def test_help_answers_without_importing_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for word in ("prepare", "train", "eval", "score", "predict", "fit-pgpg", "fit-nms", "doctor"):
+    for word in (
+        "prepare",
+        "train",
+        "eval",
+        "score",
+        "detect",
+        "predict",
+        "fit-pgpg",
+        "fit-nms",
+        "doctor",
+    ):
         assert word in done.stdout
     assert time.perf_counter() - began < 10  # hangs are caught; the speed itself is benchmarked
 
@@ -220,3 +230,26 @@ def test_poses_of_any_program_are_scored_and_compared(monkeypatch, tmp_path, cap
 
 def test_eval_without_a_run_says_what_to_give(monkeypatch, capsys):
     assert "give the work directory of a run, or --compare" in stopped(monkeypatch, capsys, "eval")
+
+
+def test_a_detectors_boxes_go_into_every_other_command(monkeypatch, tmp_path, capsys):
+    model = replace(
+        small.config(tmp_path).model, family="detector", depth=10, head_width=16, trunk_stages=3
+    )
+    path = write_config(tmp_path, model=model, workdir=str(tmp_path / "detector"))
+    command(monkeypatch, "train", path, "--train.steps", "2", "--train.batch-size", "2")
+    assert "| AP | AP50 | AP75 | APs |" in capsys.readouterr().out
+    out = str(tmp_path / "boxes.json")
+    command(monkeypatch, "detect", str(tmp_path / "detector"), "--split", "train", "--out", out)
+    assert "synthetic train: 8 images, people's boxes" in capsys.readouterr().out
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), picture())
+    alone = str(tmp_path / "alone.json")
+    command(monkeypatch, "detect", str(tmp_path / "detector"), str(photo), "--out", alone)
+    assert {row["image_id"] for row in json.loads((tmp_path / "alone.json").read_text())} <= {
+        "photo.png"
+    }
+    said = stopped(
+        monkeypatch, capsys, "predict", str(photo), "--checkpoint", str(tmp_path / "detector")
+    )
+    assert "is 'detector', which finds boxes and no joints" in said

@@ -15,7 +15,7 @@ import time
 import common
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import loader
+from rmpe_jax.data import batches, loader
 from rmpe_jax.data.dataset import PhotographSource, prepare
 
 BATCH = 32
@@ -24,7 +24,7 @@ SIZES = {"256x192": (256, 192), "128x96": (128, 96)}
 
 def speed(source: PhotographSource, data: DataConfig, size: str, kept: int, batches: int) -> float:
     """Return crops a second once the threads run, with `kept` bytes of decoded photographs."""
-    loader.DECODED_BYTES = kept
+    batches.DECODED_BYTES = kept
     height, width = SIZES[size]
     given = loader.training_batches(
         source,
@@ -57,7 +57,7 @@ def main() -> None:
         synthetic_train=500, synthetic_height=360, synthetic_width=480, threads=arguments.threads
     )
     source = prepare(data, "train")
-    budget = loader.DECODED_BYTES
+    budget = batches.DECODED_BYTES
     cases = {
         f"{size} {state}": (size, kept)
         for size in SIZES

@@ -10,77 +10,18 @@ are in [-1, 1].
 
 import functools
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import augment, images, proposals
+from rmpe_jax.data import augment, batches, proposals
+from rmpe_jax.data.batches import Batches, Decoded, local_size, number
 from rmpe_jax.data.crop import Cropper
 from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.data.mixture import Mixture, deal, place
-from rmpe_jax.records import Batch, Persons
-
-DECODED_BYTES = 2**30  # decoded photographs that are kept in memory
-AHEAD = 2  # batches prepared in advance, for each thread
-LAST = 2**62  # end of an endless run's samples; Grain overflows beyond
-
-
-class Batches(Iterator[Batch]):
-    """Batches in order; `state` is how many were given since the run began."""
-
-    def __init__(self, dataset: Any, threads: int, start: int) -> None:
-        """Read `dataset`, whose first batch is number `start` of the run."""
-        import grain  # here because it takes 0.6 s
-
-        self.state = start
-        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=AHEAD * threads)
-        self._iterator = iter(dataset.to_iter_dataset(options))
-
-    def close(self) -> None:
-        """Let go of the threads and of the photographs in memory."""
-        self._iterator = iter(())
-
-    def __next__(self) -> Batch:
-        """Return the next batch."""
-        batch = next(self._iterator)
-        self.state += 1
-        return batch
-
-
-class _Photographs:
-    """Decoded photographs and their persons, the latest used of them kept in memory."""
-
-    def __init__(self, source: PhotographSource, room: int) -> None:
-        self.source, self.room = source, room
-        self._kept: OrderedDict[int, tuple[UInt8[np.ndarray, "h w 3"], int, Persons]] = (
-            OrderedDict()
-        )
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def __getitem__(self, row: int) -> tuple[UInt8[np.ndarray, "h w 3"], int, Persons]:
-        with self._lock:
-            if row in self._kept:
-                self._kept.move_to_end(row)
-                return self._kept[row]
-        photograph = self.source[row]
-        size = (photograph.height, photograph.width)
-        image = images.decode(photograph.jpeg, photograph.file_name, size=size)
-        entry = (image, photograph.image_id, photograph.persons)
-        with self._lock:
-            if row not in self._kept:
-                self._kept[row] = entry
-                self._bytes += image.nbytes
-            while self._bytes > self.room:
-                _, (oldest, _, _) = self._kept.popitem(last=False)
-                self._bytes -= oldest.nbytes
-        return entry
+from rmpe_jax.records import Batch
 
 
 class _Set:
@@ -95,7 +36,7 @@ class _Set:
     ) -> None:
         _check_source(source)
         self.source, self.seeds = source, seeds
-        self.photographs = _Photographs(source, room)
+        self.photographs = Decoded(source, room)
         self.people = len(source.person_index)
         self.count = self.people * config.samples_per_person
         annotations = source.annotations() if config.proposals != "none" else []
@@ -129,17 +70,15 @@ def training_batches(
     start: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-) -> Batches:
+) -> Batches[Batch]:
     """Return endless batches of varied crops, from batch number `start` of the run on.
 
     `batch_size` counts all processes together; this one gets its slice of each batch.
     """
-    import grain
-
     mixture = data_sets if isinstance(data_sets, Mixture) else Mixture((data_sets,), (1.0,))
-    local = _local_size(batch_size, process_index, process_count)
+    local = local_size(batch_size, process_index, process_count)
     skeleton = mixture.sources[0].skeleton
-    room = DECODED_BYTES // len(mixture.sources)
+    room = batches.DECODED_BYTES // len(mixture.sources)
     # The first set draws as it would alone, and detections are of its photographs.
     others = replace(config, detections=None)
     sets = [
@@ -150,7 +89,7 @@ def training_batches(
     of_thread = threading.local()
 
     def sample(position: int) -> Batch:
-        chosen, own = place(block, _number(position, local, batch_size, process_index))
+        chosen, own = place(block, number(position, local, batch_size, process_index))
         people = sets[chosen]
         index, generator = people.draw(own)
         row, person = people.source.person_index[index]
@@ -184,9 +123,7 @@ def training_batches(
             int(persons.person_id[person]),
         )
 
-    cv2.setNumThreads(0)  # the threads are ours: OpenCV's own would fight them for the cores
-    positions = grain.MapDataset.range(start * local, LAST // local * local)
-    return Batches(positions.map(sample).batch(local, batch_fn=_stack), data.threads, start)
+    return batches.batches(sample, local, threads=data.threads, start=start)
 
 
 def _check_source(source: PhotographSource) -> None:
@@ -195,21 +132,6 @@ def _check_source(source: PhotographSource) -> None:
             f"the {len(source)} photographs in {source.folder} show nobody to train on: a person "
             "needs a labelled joint and a box, and must not be a crowd"
         )
-
-
-def _local_size(batch_size: int, process_index: int, process_count: int) -> int:
-    if batch_size < 1 or batch_size % process_count or not 0 <= process_index < process_count:
-        raise ValueError(
-            f"batch_size {batch_size} in process {process_index} of {process_count}: it must be a "
-            "multiple of the number of processes, which count from 0"
-        )
-    return batch_size // process_count
-
-
-def _number(position: int, local: int, batch_size: int, process_index: int) -> int:
-    """Return the number in the whole run of the sample at `position` of this process."""
-    batch, place = divmod(position, local)
-    return batch * batch_size + process_index * local + place
 
 
 def _row(
@@ -230,7 +152,3 @@ def _row(
         np.int64(image_id),
         np.int64(person_id),
     )
-
-
-def _stack(rows: Sequence[Batch]) -> Batch:
-    return Batch(*(np.stack(values) for values in zip(*rows, strict=True)))

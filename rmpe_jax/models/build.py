@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from rmpe_jax.config import ModelConfig
+from rmpe_jax.models.detector import STRIDES, HumanDetector
 from rmpe_jax.models.fastpose import FastPose
 from rmpe_jax.models.hourglass import StackedHourglass
 from rmpe_jax.models.localization import (
@@ -40,6 +41,11 @@ def build(model: ModelConfig, joints: int, *, logits: bool = False) -> nn.Module
 
 def build_sppe(model: ModelConfig, joints: int) -> nn.Module:
     """Return the pose network that `model` describes, without a transformer."""
+    if model.family == "detector":
+        raise ValueError(
+            "model.family is 'detector', which finds boxes and no joints; take hourglass, "
+            "simple_baseline, fastpose or pyramid for poses"
+        )
     _check(model, joints)
     dtype = jnp.dtype(model.dtype)
     if model.family == "hourglass":
@@ -60,6 +66,25 @@ def build_sppe(model: ModelConfig, joints: int) -> nn.Module:
             **trunk,
         )
     return {"simple_baseline": SimpleBaseline, "fastpose": FastPose}[model.family](joints, **trunk)
+
+
+def build_detector(model: ModelConfig) -> HumanDetector:
+    """Return the human detector that `model` describes."""
+    sides = (model.input_height, model.input_width)
+    if sides[0] != sides[1] or sides[0] % STRIDES[-1]:
+        raise ValueError(
+            f"model.input_height and input_width are {sides}; a detector's are equal and a "
+            f"multiple of {STRIDES[-1]}, such as 320"
+        )
+    return HumanDetector(
+        depth=model.depth,
+        width=model.head_width,
+        blocks=model.head_blocks,
+        frozen_stages=model.frozen_stages,
+        stored_statistics=model.stored_statistics,
+        normalise=model.normalise,
+        dtype=jnp.dtype(model.dtype),
+    )
 
 
 def input_multiple(model: ModelConfig) -> int:

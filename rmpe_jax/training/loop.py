@@ -1,9 +1,8 @@
-"""Train a pose network: one function, read from top to bottom."""
+"""Train a network: one function, read from top to bottom."""
 
 import json
 import math
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from rmpe_jax import drawing, nms_sets
 from rmpe_jax.checkpoint import Checkpoints
 from rmpe_jax.config import Config, checked, from_dict, to_dict
-from rmpe_jax.data import images
-from rmpe_jax.data.dataset import PhotographSource, prepare, prepare_mixture
-from rmpe_jax.data.loader import training_batches
-from rmpe_jax.data.mixture import Mixture
-from rmpe_jax.evaluation import report
-from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
-from rmpe_jax.models import weights
-from rmpe_jax.models.build import build
-from rmpe_jax.models.variables import initialise, started_from
-from rmpe_jax.predict import PoseModel, load, skeleton_of
-from rmpe_jax.records import Batch, Variables
-from rmpe_jax.skeletons import Skeleton
+from rmpe_jax.models.variables import initialise
 from rmpe_jax.training import optimiser as optimisers
+from rmpe_jax.training.detector_task import detector_task
 from rmpe_jax.training.metrics import MetricWriter
-from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
+from rmpe_jax.training.pose_task import pose_task
 from rmpe_jax.training.stages import stage_configs
-from rmpe_jax.training.step import TrainState, start, train_step
+from rmpe_jax.training.step import TrainState, start
 from rmpe_jax.training.stop import check_finite, stop_requests
+from rmpe_jax.training.task import Task
 from rmpe_jax.training.workdir import differences, locked, write_json
 
-SHEET_PHOTOGRAPHS = 12
 SECONDS_BETWEEN_LINES = 20  # where the output is a file and a progress bar would not show
 
 
@@ -71,74 +59,34 @@ def train(config: Config) -> dict[str, Any]:
 
 
 def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
-    trained_commit = commit()  # now: the working tree may change before the run ends
-
-    # Data.
-    mixture = prepare_mixture(config.data)
-    train_source = mixture.sources[0]
-    skeleton = train_source.skeleton
-    validation_source = prepare(config.data, "validation").with_joints(skeleton)
-    # A bad file is found now, not at the end.
-    read_proposals(config.evaluation, validation_source)
-    nms_sets.chosen(config.evaluation.nms)
-
-    # Model and optimiser.
-    logits = config.train.loss == "cross_entropy"
-    module = build(config.model, len(skeleton.joints), logits=logits)
-    parallel, parallel_variables = _parallel(config, skeleton)
     optimiser = optimisers.build(config)
+    make = detector_task if config.model.family == "detector" else pose_task
+    task = make(config, workdir, optimiser, console)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.train.keep)
     key, init_key = jax.random.split(jax.random.key(config.train.seed))
-    variables = initialise(init_key, module, config.model)
+    variables = initialise(init_key, task.module, config.model)
     if not checkpoints.steps():
-        variables = _first_weights(variables, config, skeleton, console)
+        variables = task.first(variables)
     state = start(key, variables, optimiser, ema=config.optimiser.ema)
     del variables
 
     # Where an earlier run stopped.
     position = 0
     if checkpoints.steps():
-        state, position = _restored(checkpoints, state, config, mixture, console)
+        state, position = _restored(checkpoints, state, config, task, console)
     write_json(workdir / "config.json", to_dict(config))
     first = int(state.step)
-    batches = training_batches(
-        mixture,
-        config.data,
-        config.augment,
-        height=config.model.input_height,
-        width=config.model.input_width,
-        batch_size=config.train.batch_size,
-        seed=config.train.seed,
-        start=position,
-    )
-    update = jax.jit(
-        partial(train_step, module=module, optimiser=optimiser, config=config, parallel=parallel),
-        donate_argnums=0,
-    )
+    batches = task.batches(position)
 
     def save(state: TrainState) -> None:
-        meta = {
-            "config": to_dict(config),
-            "data_fingerprint": mixture.fingerprint,
-            "skeleton": skeleton._asdict(),
-            "batches": batches.state,
-            "commit": trained_commit,
-        }
+        meta = {"config": to_dict(config), "batches": batches.state, **task.facts}
         checkpoints.save(int(state.step), state, state.evaluated, meta)
-
-    def model_of(state: TrainState) -> PoseModel:
-        meta = {
-            "step": int(state.step),
-            "commit": trained_commit,
-            "data_fingerprint": mixture.fingerprint,
-        }
-        return PoseModel(state.evaluated, module, config, skeleton, meta)
 
     # The loop.
     steps = config.train.steps
     console.print(
-        f"{_people(mixture)}, "
+        f"{task.about}, "
         f"{_count(state.params) / 1e6:.2f} M parameters, on {jax.devices()[0]}; "
         f"step {first} of {steps}",
         highlight=False,
@@ -151,10 +99,10 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         bar = progress.add_task("Training", total=steps, completed=first, loss="-")
         pace = _Pace(first, config.train.batch_size)
         last_save = last_line = time.perf_counter()
-        waiting: tuple[Batch, dict[str, jax.Array]] | None = None
+        waiting: tuple[Any, dict[str, jax.Array]] | None = None
         for step in range(first + 1, steps + 1):
             batch = next(batches)
-            state, metrics = update(state, batch, parallel_variables)
+            state, metrics = task.update(state, batch)
             # The step before is looked at while this one runs on the device.
             if waiting is not None:
                 check_finite(step - 1, *waiting)
@@ -193,9 +141,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
                     "the same command goes on from there"
                 )
             if evaluating:
-                model = model_of(state)
-                evaluated = evaluate(model, validation_source, console=console, resamples=0)
-                precision = evaluated.result["AP"]
+                precision = task.measure(state)
                 writer.write(step, {"AP": precision})
                 progress.console.print(f"step {step}: AP {precision:.3f}")
                 pace = _Pace(step, config.train.batch_size)
@@ -203,32 +149,14 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     batches.close()  # its threads and its decoded photographs
 
     # The outcome; all is saved, so Ctrl-C stops at once from here on.
-    model = model_of(state)
-    evaluated = evaluate(model, validation_source, console=console)
+    outcome = task.finish(state)
     if first < steps:
         with MetricWriter(workdir, first_step=steps) as writer:
-            writer.write(steps, {"AP": evaluated.result["AP"]})
-    sheet = workdir / "contact_sheet.png"
-    drawing.write(sheet, contact_sheet(model, validation_source))
-    written = report.write(workdir, evaluated, validation_source)
-    console.print(report.table(evaluated.result), soft_wrap=True, highlight=False, markup=False)
-    told = f"written: {', '.join(map(str, [sheet, *written]))}"
+            writer.write(steps, {"AP": outcome.result["AP"]})
+    console.print(outcome.table, soft_wrap=True, highlight=False, markup=False)
+    told = f"written: {', '.join(map(str, outcome.written))}"
     console.print(told, soft_wrap=True, highlight=False, markup=False)
-    return evaluated.result
-
-
-def contact_sheet(model: PoseModel, source: PhotographSource) -> np.ndarray:
-    """Return a picture of the first photographs with the poses found in the annotated boxes."""
-    tiles = []
-    for index in range(min(SHEET_PHOTOGRAPHS, len(source))):
-        photograph = source[index]
-        image = images.pixels(photograph)
-        found = on_image(
-            proposed(photograph, None, model.config.evaluation), photograph.height, photograph.width
-        )
-        poses = model(image, found.boxes_px)
-        tiles.append(drawing.poses(image, poses.joints_px, poses.confidence, model.skeleton))
-    return drawing.contact_sheet(tiles, columns=4)
+    return outcome.result
 
 
 def _finished(config: Config) -> dict[str, Any] | None:
@@ -242,41 +170,11 @@ def _finished(config: Config) -> dict[str, Any] | None:
     return None if differences(before, to_dict(config)) else result
 
 
-def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, Variables | None]:
-    """Return the frozen network that helps to train the transformer, if one is wanted."""
-    if config.train.parallel is None:
-        return None, None
-    if config.model.stn.form == "none":
-        raise ValueError(
-            "train.parallel is set, but there is no transformer for it to train: set "
-            "--model.stn.form affine (or scale_shift), or --train.parallel None"
-        )
-    model = config.model
-    return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
-
-
-def _first_weights(
-    variables: Variables, config: Config, skeleton: Skeleton, console: Console
-) -> Variables:
-    """Return random variables with the weights of an earlier run or of a file in their place."""
-    if config.train.start_from:
-        earlier = load(config.train.start_from)
-        _check_joints(earlier.skeleton, skeleton, config.train.start_from, "--train.start-from DIR")
-        console.print(f"starts from {config.train.start_from}, step {earlier.meta['step']}")
-        return started_from(variables, earlier.variables, where=config.train.start_from)
-    if config.model.trunk_weights:
-        inside = {kind: part.get("sppe", part) for kind, part in variables.items()}
-        loaded, report = weights.load_trunk(inside, Path(config.model.trunk_weights))
-        console.print(str(report), highlight=False, markup=False)
-        return started_from(variables, loaded, where=config.model.trunk_weights)
-    return variables
-
-
 def _restored(
     checkpoints: Checkpoints,
     state: TrainState,
     config: Config,
-    mixture: Mixture,
+    task: Task,
     console: Console,
 ) -> tuple[TrainState, int]:
     """Return the newest state that is whole and the number of batches it has seen.
@@ -284,13 +182,14 @@ def _restored(
     Says what changed since it was written, and what was passed over.
     """
     restored, meta, damages = checkpoints.newest("state", lambda meta: state)
-    if meta["data_fingerprint"] != mixture.fingerprint:
+    now = task.facts["data_fingerprint"]
+    if meta["data_fingerprint"] != now:
         raise ValueError(
             f"{config.workdir} was trained on other data (fingerprint "
-            f"{meta['data_fingerprint']}, now {mixture.fingerprint}); use another --workdir, or "
+            f"{meta['data_fingerprint']}, now {now}); use another --workdir, or "
             "the data it began with"
         )
-    _check_joints(skeleton_of(meta), mixture.sources[0].skeleton, config.workdir, "--workdir DIR")
+    task.check(meta)
     for name in ("batch_size", "seed"):
         before, now = meta["config"]["train"][name], getattr(config.train, name)
         if before != now:
@@ -308,24 +207,6 @@ def _restored(
         console.print(f"changed since the checkpoint was written: {change}", style="yellow")
     console.print(f"resumed {config.workdir} at step {meta['step']}", markup=False)
     return restored, meta["batches"]
-
-
-def _check_joints(learned: Skeleton, wanted: Skeleton, where: str, option: str) -> None:
-    if learned.joints != wanted.joints:
-        raise ValueError(
-            f"{where} has learned the joints of {learned.name}, this run is to learn those of "
-            f"{wanted.name}: set data.skeleton to what it learned, or give another {option}"
-        )
-
-
-def _people(mixture: Mixture) -> str:
-    """Return how many people there are to learn from, set by set."""
-    parts = [
-        f"{len(source.person_index)} people in {len(source)} photographs"
-        + (f" ({source.summary['set']}, weight {weight:g})" if len(mixture.sources) > 1 else "")
-        for source, weight in zip(*mixture, strict=True)
-    ]
-    return ", ".join(parts)
 
 
 class _Pace:

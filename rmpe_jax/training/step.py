@@ -106,28 +106,39 @@ def train_step(
     (loss, (batch_stats, details)), (gradient, by_branch) = jax.value_and_grad(
         loss_of, argnums=(0, 1), has_aux=True
     )(state.params, shifts)
-    updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
-    params = optax.apply_updates(state.params, updates)
-    metrics = {
-        "loss": loss,
-        "gradient_norm": optax.tree.norm(gradient),
-        "parameter_norm": optax.tree.norm(params),
-        **details,
-    }
+    state, metrics = advanced(state, gradient, batch_stats, optimiser, decay=config.optimiser.ema)
+    metrics = {"loss": loss, **metrics, **details}
     if isinstance(module, RMPE):
         metrics |= _theta_gradients(by_branch)
+    return state, metrics
+
+
+def advanced(
+    state: TrainState,
+    gradient: Variables,
+    batch_stats: Variables,
+    optimiser: optax.GradientTransformation,
+    *,
+    decay: float,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """Return the state after one update by a gradient, and the size of it and of the parameters.
+
+    `decay` is that of the running average.
+    """
+    updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
+    params = optax.apply_updates(state.params, updates)
+    moved = {"params": params, "batch_stats": batch_stats}
+    metrics = {
+        "gradient_norm": optax.tree.norm(gradient),
+        "parameter_norm": optax.tree.norm(params),
+    }
     return TrainState(
         step=state.step + 1,
         key=state.key,
         params=params,
         batch_stats=batch_stats,
         optimiser=optimiser_state,
-        average=_moved(
-            state.average,
-            {"params": params, "batch_stats": batch_stats},
-            state.step,
-            config.optimiser.ema,
-        ),
+        average=_moved(state.average, moved, state.step, decay),
     ), metrics
 
 

@@ -16,7 +16,7 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became infinite or not a number; the run stopped."""
 
 
-def check_finite(step: int, batch: Batch, metrics: dict[str, jax.Array]) -> None:
+def check_finite(step: int, batch: Any, metrics: dict[str, jax.Array]) -> None:
     """Raise NonFiniteLossError if a step's figures are no numbers, naming its records.
 
     Figures of single people in `metrics["suspects"]` name those that began it.
@@ -26,11 +26,11 @@ def check_finite(step: int, batch: Batch, metrics: dict[str, jax.Array]) -> None
         return
     suspects = np.asarray(metrics.get("suspects", False))
     if not suspects.any():
-        suspects = np.ones(len(batch.person_id), bool)
-    people = [
-        f"person {person} of image {image}"
-        for person, image in zip(batch.person_id[suspects], batch.image_id[suspects], strict=True)
-    ]
+        suspects = np.ones(len(batch.image_id), bool)
+    people = [f"image {image}" for image in batch.image_id[suspects]]
+    if isinstance(batch, Batch):
+        persons = zip(batch.person_id[suspects], people, strict=True)
+        people = [f"person {person} of {image}" for person, image in persons]
     raise NonFiniteLossError(
         f"step {step} has {', '.join(f'{name} {value}' for name, value in values.items())}. Its "
         f"batch held {', '.join(people)}. The last checkpoint is from before and is whole: look "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rmpe_jax.config import AugmentConfig, DataConfig
-from rmpe_jax.data import dataset, images, loader, mixture, pgpg
+from rmpe_jax.data import batches, dataset, images, loader, mixture, pgpg
 from rmpe_jax.data import index as index_arrays
 from rmpe_jax.data.crop import Cropper
 from tests.data.test_pgpg import fitted
@@ -162,8 +162,8 @@ def test_a_source_without_anyone_is_refused(source, config, monkeypatch):
 
 def test_memory_for_decoded_photographs_is_bounded(source, config, monkeypatch):
     wanted = take(make(source, config), 8)
-    monkeypatch.setattr(loader, "DECODED_BYTES", 2 * 64 * 80 * 3)
-    photographs = loader._Photographs(source, loader.DECODED_BYTES)
+    monkeypatch.setattr(batches, "DECODED_BYTES", 2 * 64 * 80 * 3)
+    photographs = batches.Decoded(source, batches.DECODED_BYTES)
     for row in (0, 1, 0, 2):
         photographs[row]
     assert list(photographs._kept) == [0, 2] and photographs._bytes == 2 * 64 * 80 * 3

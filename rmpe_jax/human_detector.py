@@ -1,0 +1,91 @@
+"""Find people with our own detector: a photograph to boxes, best first.
+
+The photograph is pulled onto a black square of the network's size, its longer side filling it.
+Boxes come back in pixels of the photograph, clipped to it.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
+
+from rmpe_jax.checkpoint import load_model
+from rmpe_jax.config import Config, from_dict
+from rmpe_jax.data.crop import Cropper
+from rmpe_jax.geometry import affine, box_nms, boxes
+from rmpe_jax.models.build import build_detector
+from rmpe_jax.models.detector import HumanDetector
+from rmpe_jax.models.variables import shapes
+from rmpe_jax.records import Detections, Variables
+
+CANDIDATES = 300  # best points of one photograph that go into suppression
+MOST = 100  # boxes of one photograph
+IOU = 0.6  # above which a box is suppressed by a better one: loose, as the pose NMS comes later
+LEAST_SCORE = 0.02
+
+
+@dataclass(frozen=True)
+class DetectorModel:
+    """A trained detector, ready to be called: `detections = detector(image)`."""
+
+    variables: Variables
+    module: HumanDetector
+    config: Config
+    meta: dict[str, Any]
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Detections:
+        """Return the people on an RGB image, at most MOST, by falling score; none is padding."""
+        height, width, _ = image.shape
+        side = self.config.model.input_height
+        longer = float(max(height, width))
+        theta = affine.from_box(np.array([0.0, 0.0, longer, longer]), height, width)
+        window = Cropper(side, side)(image, theta)
+        boxes_px, score, kept = jax.tree.map(
+            np.asarray, _found(self.variables, window, module=self.module)
+        )
+        boxes_px = boxes.clip(boxes_px * (longer / side), height, width)
+        rows = np.flatnonzero(kept & (score >= LEAST_SCORE) & (boxes.size(boxes_px) > 0).all(1))
+        rows = rows[np.argsort(-score[rows], kind="stable")][:MOST]
+        return Detections(
+            boxes_px[rows].astype(np.float64),
+            score[rows].astype(np.float64),
+            np.ones(len(rows), bool),
+        )
+
+
+def load(path: str | Path) -> DetectorModel:
+    """Return the detector of a run's work directory; ValueError if it holds a pose network."""
+
+    def module_of(meta: dict[str, Any]) -> tuple[Config, HumanDetector]:
+        config = from_dict(Config, meta["config"])
+        if config.model.family != "detector":
+            raise ValueError(
+                f"{path} holds a {config.model.family} network, which finds poses; give the work "
+                "directory of a run with --model.family detector"
+            )
+        return config, build_detector(config.model)
+
+    def template_of(meta: dict[str, Any]) -> Variables:
+        config, module = module_of(meta)
+        return shapes(module, config.model)
+
+    variables, meta, _ = load_model(Path(path), template_of)
+    config, module = module_of(meta)
+    return DetectorModel(variables, module, config, meta)
+
+
+@partial(jax.jit, static_argnames="module")
+def _found(
+    variables: Variables, window: UInt8[Array, "s s 3"], *, module: HumanDetector
+) -> tuple[Float[Array, "p 4"], Float[Array, " p"], Bool[Array, " p"]]:
+    """Return (boxes in pixels of the window, scores, which stay) of the best candidates."""
+    images = jnp.asarray(window, jnp.float32)[None] / 255
+    found: Any = module.apply(variables, images, train=False)
+    score, rows = jax.lax.top_k(jax.nn.sigmoid(found.logit[0]), min(CANDIDATES, found.logit.size))
+    boxes_px = found.boxes_px[0, rows]
+    return boxes_px, score, box_nms.keep(boxes_px, score, jnp.ones(len(score), bool), IOU)

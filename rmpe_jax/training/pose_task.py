@@ -1,0 +1,159 @@
+"""Learning poses: crops of people to heat-maps of their joints, with or without a transformer."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+from rich.console import Console
+
+from rmpe_jax import drawing, nms_sets
+from rmpe_jax.config import Config
+from rmpe_jax.data import images
+from rmpe_jax.data.batches import Batches
+from rmpe_jax.data.dataset import PhotographSource, prepare, prepare_mixture
+from rmpe_jax.data.loader import training_batches
+from rmpe_jax.data.mixture import Mixture
+from rmpe_jax.evaluation import report
+from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
+from rmpe_jax.models import weights
+from rmpe_jax.models.build import build
+from rmpe_jax.models.variables import started_from
+from rmpe_jax.predict import PoseModel, load, skeleton_of
+from rmpe_jax.records import Batch, Variables
+from rmpe_jax.skeletons import Skeleton
+from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
+from rmpe_jax.training.step import TrainState, train_step
+from rmpe_jax.training.task import Outcome, Task
+
+SHEET_PHOTOGRAPHS = 12
+
+
+def pose_task(
+    config: Config, workdir: Path, optimiser: optax.GradientTransformation, console: Console
+) -> Task:
+    """Prepare the data and build the network; what is wrong with the settings is found here."""
+    trained_commit = commit()  # now: the working tree may change before the run ends
+    mixture = prepare_mixture(config.data)
+    skeleton = mixture.sources[0].skeleton
+    validation = prepare(config.data, "validation").with_joints(skeleton)
+    # A bad file is found now, not at the end.
+    read_proposals(config.evaluation, validation)
+    nms_sets.chosen(config.evaluation.nms)
+    logits = config.train.loss == "cross_entropy"
+    module = build(config.model, len(skeleton.joints), logits=logits)
+    parallel, parallel_variables = _parallel(config, skeleton)
+    step = jax.jit(
+        partial(train_step, module=module, optimiser=optimiser, config=config, parallel=parallel),
+        donate_argnums=0,
+    )
+    facts = {
+        "data_fingerprint": mixture.fingerprint,
+        "skeleton": skeleton._asdict(),
+        "commit": trained_commit,
+    }
+
+    def batches(start: int) -> Batches[Batch]:
+        return training_batches(
+            mixture,
+            config.data,
+            config.augment,
+            height=config.model.input_height,
+            width=config.model.input_width,
+            batch_size=config.train.batch_size,
+            seed=config.train.seed,
+            start=start,
+        )
+
+    def model_of(state: TrainState) -> PoseModel:
+        meta = {"step": int(state.step), **facts}
+        return PoseModel(state.evaluated, module, config, skeleton, meta)
+
+    def measure(state: TrainState) -> float:
+        evaluated = evaluate(model_of(state), validation, console=console, resamples=0)
+        return evaluated.result["AP"]
+
+    def finish(state: TrainState) -> Outcome:
+        model = model_of(state)
+        evaluated = evaluate(model, validation, console=console)
+        sheet = workdir / "contact_sheet.png"
+        drawing.write(sheet, contact_sheet(model, validation))
+        written = report.write(workdir, evaluated, validation)
+        return Outcome(evaluated.result, report.table(evaluated.result), [sheet, *written])
+
+    return Task(
+        module=module,
+        about=_people(mixture),
+        facts=facts,
+        check=lambda meta: _check_joints(
+            skeleton_of(meta), skeleton, config.workdir, "--workdir DIR"
+        ),
+        first=lambda variables: _first_weights(variables, config, skeleton, console),
+        batches=batches,
+        update=lambda state, batch: step(state, batch, parallel_variables),
+        measure=measure,
+        finish=finish,
+    )
+
+
+def contact_sheet(model: PoseModel, source: PhotographSource) -> np.ndarray:
+    """Return a picture of the first photographs with the poses found in the annotated boxes."""
+    tiles = []
+    for index in range(min(SHEET_PHOTOGRAPHS, len(source))):
+        photograph = source[index]
+        image = images.pixels(photograph)
+        found = on_image(
+            proposed(photograph, None, model.config.evaluation), photograph.height, photograph.width
+        )
+        poses = model(image, found.boxes_px)
+        tiles.append(drawing.poses(image, poses.joints_px, poses.confidence, model.skeleton))
+    return drawing.contact_sheet(tiles, columns=4)
+
+
+def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, Variables | None]:
+    """Return the frozen network that helps to train the transformer, if one is wanted."""
+    if config.train.parallel is None:
+        return None, None
+    if config.model.stn.form == "none":
+        raise ValueError(
+            "train.parallel is set, but there is no transformer for it to train: set "
+            "--model.stn.form affine (or scale_shift), or --train.parallel None"
+        )
+    model = config.model
+    return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
+
+
+def _first_weights(
+    variables: Variables, config: Config, skeleton: Skeleton, console: Console
+) -> Variables:
+    """Return random variables with the weights of an earlier run or of a file in their place."""
+    if config.train.start_from:
+        earlier = load(config.train.start_from)
+        _check_joints(earlier.skeleton, skeleton, config.train.start_from, "--train.start-from DIR")
+        console.print(f"starts from {config.train.start_from}, step {earlier.meta['step']}")
+        return started_from(variables, earlier.variables, where=config.train.start_from)
+    if config.model.trunk_weights:
+        inside = {kind: part.get("sppe", part) for kind, part in variables.items()}
+        loaded, report = weights.load_trunk(inside, Path(config.model.trunk_weights))
+        console.print(str(report), highlight=False, markup=False)
+        return started_from(variables, loaded, where=config.model.trunk_weights)
+    return variables
+
+
+def _check_joints(learned: Skeleton, wanted: Skeleton, where: str, option: str) -> None:
+    if learned.joints != wanted.joints:
+        raise ValueError(
+            f"{where} has learned the joints of {learned.name}, this run is to learn those of "
+            f"{wanted.name}: set data.skeleton to what it learned, or give another {option}"
+        )
+
+
+def _people(mixture: Mixture) -> str:
+    """Return how many people there are to learn from, set by set."""
+    parts = [
+        f"{len(source.person_index)} people in {len(source)} photographs"
+        + (f" ({source.summary['set']}, weight {weight:g})" if len(mixture.sources) > 1 else "")
+        for source, weight in zip(*mixture, strict=True)
+    ]
+    return ", ".join(parts)
