@@ -28,6 +28,7 @@ from rmpe_jax.data.loader import training_batches
 from rmpe_jax.data.mixture import Mixture
 from rmpe_jax.evaluation import report
 from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
+from rmpe_jax.interrupts import stop_requests
 from rmpe_jax.models import weights
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise, started_from
@@ -39,7 +40,7 @@ from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
 from rmpe_jax.training.stages import stage_configs
 from rmpe_jax.training.step import TrainState, start, train_step
-from rmpe_jax.training.stop import check_finite, stop_requests
+from rmpe_jax.training.stop import check_finite
 from rmpe_jax.training.workdir import differences, locked, write_json
 
 SHEET_PHOTOGRAPHS = 12
