@@ -5,10 +5,10 @@ follows. Only the picture at hand is in memory.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import count as numbers
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -44,21 +44,26 @@ class Facts(NamedTuple):
     width: int
 
 
-def of_files(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def of_files(
+    paths: Sequence[Path], names: Sequence[str] | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Generator[Frame, None, None]:
     """Yield a frame for each image file, turned upright by EXIF, in the order of the paths.
 
-    Names are those of the files; where two paths share one, both are named by their paths. More
-    than `max_pixels` pixels are a problem of the frame; JPEG and PNG files are not decoded then.
+    Names (default: `unique_names`) are one for each path. More than `max_pixels` pixels are a
+    problem of the frame; JPEG and PNG files are not decoded then.
     """
-    for number, (path, name) in enumerate(zip(paths, unique_names(paths), strict=True)):
+    told = unique_names(paths) if names is None else names
+    for number, (path, name) in enumerate(zip(paths, told, strict=True)):
         try:
             yield Frame(name, number, read(path, max_pixels=max_pixels), None)
         except images.ImageError as error:
             yield Frame(name, number, None, str(error))
 
 
-def of_video(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
-    """Yield the frames of a video, named by its stem and their number.
+def of_video(
+    path: Path, name: str | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Generator[Frame, None, None]:
+    """Yield the frames of a video, named by its name (default: the file's stem) and their number.
 
     A frame that cannot be decoded has a problem, and so has a last one where the video ends before
     it should. Raises ValueError if the file is no video.
@@ -66,13 +71,13 @@ def of_video(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
     capture, facts = _opened(path)
     try:
         _check_pixels(facts.height, facts.width, str(path), max_pixels)
-        name = (f"{path.stem}_{number:06d}" for number in numbers())
-        yield from _captured(capture, name, _due(path, facts), str(path))
+        names = (f"{name or path.stem}_{number:06d}" for number in numbers())
+        yield from _captured(capture.read, names, _due(path, facts), str(path))
     finally:
         capture.release()
 
 
-def of_camera(camera: int, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def of_camera(camera: int, *, max_pixels: int = MAX_PIXELS) -> Generator[Frame, None, None]:
     """Yield what a camera sees until it says nothing; ValueError if there is no such camera."""
     capture = cv2.VideoCapture(camera)
     if not capture.isOpened():
@@ -81,16 +86,17 @@ def of_camera(camera: int, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
             f"/dev/video{camera} must exist and be readable)"
         )
     try:
-        name = (f"webcam{camera}_{number:06d}" for number in numbers())
-        for frame in _captured(capture, name, None, f"camera {camera}"):
+        names = (f"webcam{camera}_{number:06d}" for number in numbers())
+        for frame in _captured(capture.read, names, None, f"camera {camera}"):
             if frame.image is not None:
-                _check_pixels(*frame.image.shape[:2], f"camera {camera}", max_pixels)
+                height, width, _ = frame.image.shape
+                _check_pixels(height, width, f"camera {camera}", max_pixels)
             yield frame
     finally:
         capture.release()
 
 
-def of_images(pictures: Iterable[np.ndarray]) -> Iterator[Frame]:
+def of_images(pictures: Iterable[np.ndarray]) -> Generator[Frame, None, None]:
     """Yield a frame for each array, RGB uint8 [height width 3], named by its number."""
     for number, picture in enumerate(pictures):
         yield Frame(f"{number:06d}", number, picture, None)
@@ -108,7 +114,8 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "heig
     if told is not None:
         _check_pixels(*told, str(path), max_pixels)
     image = images.decode(encoded, str(path), size=None)
-    _check_pixels(*image.shape[:2], str(path), max_pixels)
+    height, width, _ = image.shape
+    _check_pixels(height, width, str(path), max_pixels)
     return image
 
 
@@ -123,24 +130,35 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     """Return names of files; paths where the names alone would not tell them apart."""
     shared = Counter(path.name for path in paths)
     names = [path.name if shared[path.name] == 1 else path.as_posix() for path in paths]
+    return distinct(names, "{}#{}")  # a path that was given twice
+
+
+def distinct(names: Sequence[str], pattern: str) -> list[str]:
+    """Return the names, the second, third ... of the same by the pattern of name and number."""
+    taken: list[str] = []
     seen: Counter[str] = Counter()
-    for position, name in enumerate(names):  # a path that was given twice
+    used = set(names)
+    for name in names:
         seen[name] += 1
-        if seen[name] > 1:
-            names[position] = f"{name}#{seen[name]}"
-    return names
+        own = name
+        while seen[name] > 1 and own in used:
+            own = pattern.format(name, seen[name])
+            seen[name] += own in used
+        used.add(own)
+        taken.append(own)
+    return taken
 
 
 def _captured(
-    capture: cv2.VideoCapture, names: Iterator[str], due: int | None, source: str
-) -> Iterator[Frame]:
+    read: Callable[[], tuple[bool, Any]], names: Iterator[str], due: int | None, source: str
+) -> Generator[Frame, None, None]:
     """Yield what a video or camera gives; `due` frames, if that is known.
 
     OpenCV tells a damaged frame from the end only by what comes next, so that failures wait.
     """
     number = failures = 0
     while failures < GIVE_UP and (due is None or failures == 0 or number + failures < due):
-        done, picture = capture.read()
+        done, picture = read()
         if not done or picture is None:
             failures += 1
             continue

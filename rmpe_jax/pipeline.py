@@ -6,7 +6,7 @@ a consumer who has enough, ends all of its threads.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 ROOM = 2  # things that wait before each stage: enough to overlap, few enough to forget
@@ -60,7 +60,7 @@ class _Channel:
 
 def overlapped(
     source: Iterable[Any], *stages: Callable[[Any], Any], room: int = ROOM
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield what the stages, one after the other, make of each thing of the source, in order.
 
     The source is read in a thread, each stage runs in one, and between two of them at most `room`

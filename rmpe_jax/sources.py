@@ -4,7 +4,8 @@ What is named wrongly is an error at once; what cannot be read becomes a frame t
 """
 
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ class Source(NamedTuple):
     `name` is that of a video's or camera's results; image files, None, have names of their own.
     """
 
-    frames: Iterator[Frame]
+    frames: Generator[Frame, None, None]
     count: int | None = None
     fps: float | None = None
     name: str | None = None
@@ -35,29 +36,23 @@ def named(given: Sequence[str | Path], *, max_pixels: int = MAX_PIXELS) -> list[
     folder or pattern without pictures and for a file that should be a video and is none.
     """
     paths = [path for name in given for path in expanded(name)]
-    names = dict(zip(paths, (Path(name).stem for name in frames.unique_names(paths)), strict=True))
+    names = frames.unique_names(paths)
+    stems = iter(frames.distinct([path.stem for path in paths if _is_video(path)], "{}_{}"))
     found: list[Source] = []
-    pictures: list[Path] = []
-
-    def close_pictures() -> None:
-        if pictures:
-            found.append(_pictures(list(pictures), max_pixels))
-            pictures.clear()
-
-    for path in paths:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            close_pictures()
-            found.append(video(path, name=names[path], max_pixels=max_pixels))
+    for is_video, group in groupby(zip(paths, names, strict=True), lambda pair: _is_video(pair[0])):
+        if is_video:
+            found += [video(path, next(stems), max_pixels=max_pixels) for path, _ in group]
         else:
-            pictures.append(path)
-    close_pictures()
+            pictures, own = zip(*group, strict=True)
+            content = frames.of_files(pictures, own, max_pixels=max_pixels)
+            found.append(Source(content, len(pictures)))
     return found
 
 
-def video(path: Path, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Source:
+def video(path: Path, name: str | None = None, *, max_pixels: int = MAX_PIXELS) -> Source:
     """Return a video file as a source; ValueError if it is none."""
     known = frames.facts(path)
-    content = frames.of_video(path, max_pixels=max_pixels)
+    content = frames.of_video(path, name, max_pixels=max_pixels)
     return Source(content, known.count, known.fps, name or path.stem)
 
 
@@ -138,8 +133,8 @@ def listed(path: Path) -> list[Path]:
     return [found if found.exists() else path.parent / found for found in paths]
 
 
-def _pictures(paths: list[Path], max_pixels: int) -> Source:
-    return Source(frames.of_files(paths, max_pixels=max_pixels), len(paths))
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _counted(found: Iterable[Source]) -> Iterator[Frame]:
