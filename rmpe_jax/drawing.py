@@ -72,7 +72,7 @@ def boxes(
     """Return the image with boxes (x_min, y_min, x_max, y_max), each with its label if given."""
     canvas = image.copy()
     width = _line_width(canvas)
-    for number, (x_min, y_min, x_max, y_max) in enumerate(boxes_px):
+    for number, (x_min, y_min, x_max, y_max) in enumerate(boxes_px.tolist()):
         corners = np.array([[x_min, y_min], [x_max, y_min], [x_max, y_max], [x_min, y_max]])
         colour = PEOPLE[number % len(PEOPLE)]
         _outline(canvas, corners, colour, width)

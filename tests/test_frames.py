@@ -117,9 +117,10 @@ def test_a_damaged_frame_in_the_middle_says_so_and_the_video_goes_on(tmp_path):
 
 
 def test_a_video_that_ends_early_says_so_at_its_end(tmp_path):
-    path = videos.write(tmp_path / "clip.avi", videos.drawn(12), "MJPG")
+    noise = np.random.default_rng(0).integers(0, 255, (12, 90, 160, 3), dtype=np.uint8)
+    path = videos.write(tmp_path / "clip.avi", list(noise), "MJPG")
     *found, last = frames.of_video(videos.cut(path, 0.6))
-    assert levels(found) == list(range(len(found))) and 4 < len(found) < 12
+    assert all(frame.problem is None for frame in found) and 4 < len(found) < 12
     assert f"ends after {len(found)} of 12 frames" in (last.problem or "")
 
 
