@@ -1,5 +1,6 @@
 """Where the boxes of people come from: a file, one box for all, or the whole picture. Pixels."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def from_file(path: Path) -> Detect:
     def found(frame: Frame) -> Detections:
         if frame.name in proposals:
             return proposals[frame.name]
-        name = Path(frame.name)
+        name = Path(re.sub(r"#\d+$", "", frame.name))  # a file that was given twice
         is_file = name.suffix.lower() in IMAGE_SUFFIXES
         stem = name.stem if is_file else name.name.rpartition("_")[2]
         number = int(stem) if stem.isdecimal() else None

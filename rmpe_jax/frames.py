@@ -78,22 +78,17 @@ def of_video(
 
 
 def of_camera(camera: int, *, max_pixels: int = MAX_PIXELS) -> Generator[Frame, None, None]:
-    """Yield what a camera sees until it says nothing; ValueError if there is no such camera."""
+    """Open a camera and yield what it sees until it says nothing.
+
+    Raises ValueError at once if there is no such camera.
+    """
     capture = cv2.VideoCapture(camera)
     if not capture.isOpened():
         raise ValueError(
             f"--webcam {camera}: no camera of that number opens; they count from 0 (on Linux "
             f"/dev/video{camera} must exist and be readable)"
         )
-    try:
-        names = (f"webcam{camera}_{number:06d}" for number in numbers())
-        for frame in _captured(capture.read, names, None, f"camera {camera}"):
-            if frame.image is not None:
-                height, width, _ = frame.image.shape
-                _check_pixels(height, width, f"camera {camera}", max_pixels)
-            yield frame
-    finally:
-        capture.release()
+    return _of_open_camera(capture, camera, max_pixels)
 
 
 def of_images(pictures: Iterable[np.ndarray]) -> Generator[Frame, None, None]:
@@ -147,6 +142,20 @@ def distinct(names: Sequence[str], pattern: str) -> list[str]:
         used.add(own)
         taken.append(own)
     return taken
+
+
+def _of_open_camera(
+    capture: cv2.VideoCapture, camera: int, max_pixels: int
+) -> Generator[Frame, None, None]:
+    try:
+        names = (f"webcam{camera}_{number:06d}" for number in numbers())
+        for frame in _captured(capture.read, names, None, f"camera {camera}"):
+            if frame.image is not None:
+                height, width, _ = frame.image.shape
+                _check_pixels(height, width, f"camera {camera}", max_pixels)
+            yield frame
+    finally:
+        capture.release()
 
 
 def _captured(

@@ -42,6 +42,8 @@ def test_anything_else_is_refused_with_what_is_allowed(boxes):
         (7, "000007.jpg"),
         (7, "/x/7.jpg"),
         (7, "my.clip_000007"),
+        ("a.png", "/x/a.png#2"),
+        (7, "7.png#3"),
     ],
 )
 def test_a_file_names_an_image_by_name_path_or_number(tmp_path, key, name):

@@ -173,4 +173,4 @@ def test_a_camera_gives_rgb_frames_until_it_says_nothing(monkeypatch):
 
 def test_no_camera_is_an_error():
     with pytest.raises(ValueError, match="--webcam 77: no camera"):
-        next(frames.of_camera(77))
+        frames.of_camera(77)

@@ -94,9 +94,9 @@ def predict_as_alphapose(monkeypatch, tmp_path, run: str, capsys) -> None:
         *("b.png", "a.png", "b.png#2", "photo.png", "a.png#2"),
         *(f"clip_{number:06d}" for number in range(3)),
     ]
-    assert numbers == [1, 0, 0, 1, 0, 0, 1, 0]
+    assert numbers == [1, 0, 1, 1, 0, 0, 1, 0]
     assert (out / "clip_poses.mp4").exists() and (out / "clip_000002_poses.png").exists()
-    assert "3 poses in 8 frames, 0 skipped" in " ".join(capsys.readouterr().out.split())
+    assert "4 poses in 8 frames, 0 skipped" in " ".join(capsys.readouterr().out.split())
 
 
 def test_predict_says_what_cannot_be(monkeypatch, tmp_path, capsys):
