@@ -144,9 +144,7 @@ def distinct(names: Sequence[str], pattern: str) -> list[str]:
     return taken
 
 
-def _of_open_camera(
-    capture: cv2.VideoCapture, camera: int, max_pixels: int
-) -> Generator[Frame, None, None]:
+def _of_open_camera(capture: Any, camera: int, max_pixels: int) -> Generator[Frame, None, None]:
     try:
         names = (f"webcam{camera}_{number:06d}" for number in numbers())
         for frame in _captured(capture.read, names, None, f"camera {camera}"):
