@@ -270,27 +270,72 @@ class Detect:
 
 @dataclass(frozen=True)
 class Predict:
-    """Find the poses of people in photographs, given their boxes."""
+    """Find the poses of people in photographs, videos or before a camera, given their boxes."""
 
-    images: tyro.conf.Positional[tuple[str, ...]]
-    """Image files."""
     checkpoint: str
     """Work directory of a run."""
-    boxes: str | None = None
-    """COCO-format detections (by image_id or file name); one box as "x0,y0,x1,y1" in pixels;
-    without it the whole image is taken as one person's box."""
+    images: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Image files, folders of them, patterns such as 'DIR/**/*.jpg', video files."""
+    image: str | None = None
+    """One more of them."""
+    indir: str | None = None
+    """A folder of images."""
+    list_file: Annotated[str | None, tyro.conf.arg(name="list")] = None
+    """A text file with the path of an image or video on each line."""
+    video: str | None = None
+    """A video file."""
+    webcam: int | None = None
+    """The number of a camera, from 0."""
+    boxes: Annotated[str | None, tyro.conf.arg(aliases=["--detfile"])] = None
+    """COCO-format detections (by image_id or file name); the work directory of a detector's run; one
+    box as "x0,y0,x1,y1" in pixels; without it the whole image is taken as one person's box."""
     nms: str = "none"
     """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
-    out: str = "poses"
-    """Folder for poses.json and a picture per image."""
+    most: int = 100
+    """People a frame: of more, those with the best boxes are kept."""
+    max_pixels: int = 50_000_000
+    """Larger pictures are refused."""
+    out: Annotated[str, tyro.conf.arg(aliases=["--outdir"])] = "poses"
+    """Folder for poses.json, frames.json (one record a frame), pictures and videos."""
+    format: Literal["coco", "cmu", "openpose", "open"] = "coco"
+    """Of poses.json: COCO results, or CMU's or OpenPose's 18 joints, one record an image."""
+    save_img: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """A picture of every frame of a video as well; image files get one without it."""
+    no_pictures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Of image files neither."""
+    save_video: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """A video (.mp4) of each video with the poses on it, or of all images."""
+    vis: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show them in a window."""
 
     def run(self) -> None:
-        """Write poses.json and pictures."""
+        """Write poses, pictures and videos."""
+        # Damaged videos make FFmpeg write pages; what is wrong is said in frames.json.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        from rmpe_jax import sources
         from rmpe_jax.predict import load
-        from rmpe_jax.predict_files import predict_files
+        from rmpe_jax.predict_files import Settings, predict_files
 
+        if self.no_pictures and self.save_img:
+            raise ValueError("--save-img and --no-pictures contradict each other: type one of them")
+        given: list[str | Path] = [*self.images, *([] if self.image is None else [self.image])]
+        given += [] if self.indir is None else sources.folder(Path(self.indir).expanduser())
+        given += [] if self.list_file is None else sources.listed(Path(self.list_file).expanduser())
+        found = sources.named(given, max_pixels=self.max_pixels)
+        if self.video is not None:
+            found.append(sources.video(Path(self.video).expanduser(), max_pixels=self.max_pixels))
+        if self.webcam is not None:
+            found.append(sources.camera(self.webcam, max_pixels=self.max_pixels))
+        settings = Settings(
+            nms=self.nms,
+            most=self.most,
+            layout=self.format,
+            pictures="all" if self.save_img else "none" if self.no_pictures else "files",
+            save_video=self.save_video,
+            vis=self.vis,
+        )
         model = load(self.checkpoint)
-        predict_files(model, self.images, self.boxes, Path(self.out), nms=self.nms)
+        predict_files(model, found, self.boxes, Path(self.out), settings)
 
 
 @dataclass(frozen=True)
@@ -420,6 +465,8 @@ def main() -> None:
         command = tyro.cli(Command, args=arguments, prog="rmpe", description=ABOUT)
         _keep_compiled()
         command.run()
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT, as shells have it
     except (ValueError, ArithmeticError, OSError) as error:
         if os.environ.get("RMPE_DEBUG"):
             raise

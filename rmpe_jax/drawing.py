@@ -22,6 +22,7 @@ Colour = tuple[int, int, int]
 LEFT, RIGHT, CENTRE = (230, 159, 0), (86, 180, 233), (240, 228, 66)
 PEOPLE = ((0, 158, 115), (204, 121, 167), (213, 94, 0), (0, 114, 178), (240, 228, 66))
 RIM, PAPER, INK = (20, 20, 20), (32, 32, 32), (240, 240, 240)
+FAINT = 0.5  # size of a joint's disc without confidence, as a share of a sure one's
 TINT = 0.15  # share of the person's colour in the limbs
 SLENDER = 4  # a limb is at most this part of its length wide
 SUBPIXEL_BITS = 4  # cv2 draws at 1/16 pixel
@@ -39,7 +40,7 @@ def poses(
     """Return the image with people on it: joints of at least that confidence and their limbs.
 
     Limbs are orange on the person's left, blue on the right, yellow between, each with a tint of
-    the person's own colour, which the joints have in full.
+    the person's own colour, which the joints have in full. The surer a joint, the larger its disc.
     """
     canvas = image.copy()
     for person, (joints, sure) in enumerate(zip(joints_px, confidence, strict=True)):
@@ -60,7 +61,8 @@ def poses(
             _line(canvas, joints[a], joints[b], _limb(skeleton, (a, b), own), wide)
         for joint in np.flatnonzero(shown):
             ends = [wide for limb, wide in zip(limbs, widths, strict=True) if joint in limb]
-            _disc(canvas, joints[joint], max(ends, default=width) * 0.9 + 1, own)
+            size = FAINT + (1 - FAINT) * min(float(sure[joint]), 1.0)
+            _disc(canvas, joints[joint], (max(ends, default=width) * 0.9 + 1) * size, own)
     return canvas
 
 
@@ -70,7 +72,7 @@ def boxes(
     """Return the image with boxes (x_min, y_min, x_max, y_max), each with its label if given."""
     canvas = image.copy()
     width = _line_width(canvas)
-    for number, (x_min, y_min, x_max, y_max) in enumerate(boxes_px):
+    for number, (x_min, y_min, x_max, y_max) in enumerate(boxes_px.tolist()):
         corners = np.array([[x_min, y_min], [x_max, y_min], [x_max, y_max], [x_min, y_max]])
         colour = PEOPLE[number % len(PEOPLE)]
         _outline(canvas, corners, colour, width)

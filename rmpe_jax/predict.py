@@ -7,7 +7,7 @@ few counts, so that a new image size compiles nothing new.
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,16 +19,19 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
-from rmpe_jax import skeletons
+from rmpe_jax import box_sources, skeletons, sources
 from rmpe_jax.checkpoint import load_model
 from rmpe_jax.config import Config, EvaluationConfig, from_dict
 from rmpe_jax.data.augment import crop_theta
+from rmpe_jax.frames import MAX_PIXELS
 from rmpe_jax.geometry import affine, boxes, heatmaps, sampler
 from rmpe_jax.models.build import build
 from rmpe_jax.models.rmpe import RMPE, straighten
 from rmpe_jax.models.variables import shapes
+from rmpe_jax.pose_nms import NmsSet
 from rmpe_jax.records import Detections, Poses, Variables
 from rmpe_jax.skeletons import COCO17, Skeleton
+from rmpe_jax.stream import MOST, Result, stream
 
 CANVAS_SIDES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 PERSON_COUNTS = (1, 2, 4, 8, 16, 32)  # beyond: multiples of the last
@@ -153,6 +156,23 @@ class PoseModel:
             flip_order=self.skeleton.flip_order,
         )
         return jax.tree.map(lambda array: np.asarray(array)[:count], poses)
+
+    def stream(
+        self,
+        source: Any,
+        detect: box_sources.Detect = box_sources.whole_image,
+        nms: NmsSet | None = None,
+        *,
+        most: int = MOST,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[Result]:
+        """Yield one result a frame of a file, folder, pattern, video, camera or of images.
+
+        `source` is what `rmpe_jax.sources.of` takes; `detect` gives the boxes of a frame (default:
+        the whole picture is one person's). Memory does not grow with the length of the source. See
+        `rmpe_jax.stream`.
+        """
+        return stream(self, sources.of(source, max_pixels=max_pixels), detect, nms, most=most)
 
 
 def load(path: str | Path) -> PoseModel:

@@ -1,96 +1,211 @@
-"""Poses of image files, written as COCO results and as pictures. Boxes in pixels."""
+"""Poses of files, videos and cameras, written as JSON, pictures and videos. Boxes in pixels."""
 
-import json
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from rmpe_jax import drawing, nms_sets
-from rmpe_jax.data import detection_files, images
-from rmpe_jax.predict import PoseModel, to_records
-from rmpe_jax.records import Detections
+from rmpe_jax import box_sources, drawing, nms_sets, pose_formats, window
+from rmpe_jax.frames import Frame
+from rmpe_jax.interrupts import stop_requests
+from rmpe_jax.json_list import json_list
+from rmpe_jax.pipeline import overlapped
+from rmpe_jax.predict import PoseModel
+from rmpe_jax.skeletons import Skeleton
+from rmpe_jax.sources import Source
+from rmpe_jax.stream import MOST, Result, stages
+from rmpe_jax.video_files import video_file
 
-BoxesOf = Callable[[Path, np.ndarray], Detections]
+PICTURES_FPS = 10.0  # of a video that is made of pictures
+Drawn = tuple[Result, np.ndarray | None, Path | None]  # the picture on it, and where it was written
+
+
+class Settings(NamedTuple):
+    """How to predict and what to write.
+
+    `nms` is a name or a file, see `nms_sets.chosen`; `most` people a frame are kept; `pictures`
+    are written of "files" (not of videos), of "all" frames, or of "none".
+    """
+
+    nms: str = "none"
+    most: int = MOST
+    layout: pose_formats.Format = "coco"
+    pictures: Literal["files", "all", "none"] = "files"
+    save_video: bool = False
+    vis: bool = False
+
+
+DEFAULTS = Settings()
 
 
 def predict_files(
-    model: PoseModel, paths: Sequence[str], boxes: str | None, out: Path, *, nms: str = "none"
+    model: PoseModel,
+    found: Sequence[Source],
+    boxes: str | None,
+    out: Path,
+    settings: Settings = DEFAULTS,
 ) -> list[Path]:
-    """Write `poses.json` and one picture an image below `out`; return what was written.
+    """Write poses.json, frames.json, pictures and videos below `out`; return what was written.
 
-    `boxes` is a file of COCO-format detections (an image is named by its file name or number),
-    one box as "x0,y0,x1,y1", or None: the whole image is one person's box. `nms` is a name or a
-    file, see `nms_sets.chosen`. A file that cannot be read, or whose boxes cannot be used, is
-    reported and skipped; if that is so for all, it is an error.
+    `boxes` is what `box_sources.chosen` takes. poses.json holds poses in the layout that is asked
+    for, frames.json one record a frame, also of those that nobody is on or that could not be read.
+    Such a frame is reported and skipped; if that is so for all, it is an error. Ctrl-C lets
+    finish what is in flight, closes all files, and is raised then.
     """
-    if not paths:
+    if not found:
         raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
-    console = Console()
-    boxes_of, chosen = _box_source(boxes), nms_sets.chosen(nms)
+    detect, nms = box_sources.chosen(boxes), nms_sets.chosen(settings.nms)
+    recorded = pose_formats.recorder(settings.layout, model.skeleton)
+    work = stages(model, detect, nms, most=settings.most)
+    if settings.vis:
+        window.check()
     out.mkdir(parents=True, exist_ok=True)
-    records: list[dict[str, Any]] = []
+    results, frames = out / "poses.json", out / "frames.json"
     written: list[Path] = []
-    skipped = 0
-    for path, target in zip(map(Path, paths), _targets(paths, out), strict=True):
-        try:
-            image = images.read(path)
-            found = boxes_of(path, image)
-            poses = nms_sets.suppressed(model(image, found.boxes_px, found.score), chosen)
-        except ValueError as error:
-            console.print(f"skipped {path}: {error}", style="red", markup=False, soft_wrap=True)
-            skipped += 1
-            continue
-        records += to_records(poses, path.name)
-        picture = drawing.boxes(image, poses.boxes_px)
-        picture = drawing.poses(picture, poses.joints_px, poses.confidence, model.skeleton)
+    used: Counter[str] = Counter()  # stems of pictures
+    told = Counter(frames=0, skipped=0, poses=0)
+    began = time.monotonic()
+    with ExitStack() as opened:
+        stopped = opened.enter_context(stop_requests())
+        add_poses = opened.enter_context(json_list(results))
+        add_frames = opened.enter_context(json_list(frames))
+        progress = opened.enter_context(_progress(found))
+        for source in found:
+            draw = _drawer(model.skeleton, source, settings, out, used)
+            through = overlapped(_until(source, stopped), *work, draw)
+            with _video(source, settings, out, written) as show, closing(through):
+                for result, picture, target in through:
+                    add_poses(recorded(result))
+                    add_frames([pose_formats.frame_record(result)])
+                    written += [] if target is None else [target]
+                    told.update(frames=1, poses=len(result.poses.valid))
+                    told.update(skipped=result.problem is not None)
+                    progress(result)
+                    if not show(picture):
+                        break
+            if stopped():
+                break
+    seconds = time.monotonic() - began
+    counted = f"{told['poses']} poses in {told['frames']} frames, {told['skipped']} skipped"
+    rate = f"{told['frames'] / seconds:.1f} frames a second"
+    Console().print(f"{counted}, {rate}: {results}", highlight=False, soft_wrap=True, markup=False)
+    if stopped():
+        raise KeyboardInterrupt
+    if told["frames"] == told["skipped"]:
+        raise ValueError(f"none of the {told['frames']} files could be used, see above")
+    return [*written, results, frames]
+
+
+def picture_of(result: Result, skeleton: Skeleton) -> np.ndarray:
+    """Return the image with boxes, ids from 1 with scores, and poses; it must have an image."""
+    assert result.image is not None
+    poses = result.poses
+    labels = [f"{row + 1}: {score:.2f}" for row, score in enumerate(poses.score)]
+    picture = drawing.boxes(result.image, poses.boxes_px, labels)
+    return drawing.poses(picture, poses.joints_px, poses.confidence, skeleton)
+
+
+def _until(source: Source, stopped: Callable[[], bool]) -> Iterator[Frame]:
+    """Yield the frames of a source until somebody wants to stop."""
+    with closing(source.frames) as frames:
+        for frame in frames:
+            yield frame
+            if stopped():
+                return
+
+
+def _drawer(
+    skeleton: Skeleton, source: Source, settings: Settings, out: Path, used: Counter[str]
+) -> Callable[[Result], Drawn]:
+    """Return the stage that draws a result and writes its picture, if either is wanted."""
+    kept = settings.pictures == "all" or (settings.pictures == "files" and source.name is None)
+
+    def draw(result: Result) -> Drawn:
+        wanted = kept or settings.save_video or settings.vis
+        if result.image is None or result.problem is not None or not wanted:
+            return result, result.image if wanted else None, None
+        picture = picture_of(result, skeleton)
+        if not kept:
+            return result, picture, None
+        target = _target(result, source, out, used)
         drawing.write(target, picture)
-        written.append(target)
-        told = f"{path}: {len(poses.valid)} poses, picture {target}"
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
-    if not written:
-        raise ValueError(f"none of the {len(paths)} files could be used, see above")
-    results = out / "poses.json"
-    results.write_text(json.dumps(records))
-    told = f"{len(records)} poses of {len(written)} files in {results}, {skipped} files skipped"
-    console.print(told, markup=False, highlight=False, soft_wrap=True)
-    return [*written, results]
+        return result, picture, target
+
+    return draw
 
 
-def _targets(paths: Sequence[str], out: Path) -> list[Path]:
-    """Return where each picture goes; files of the same name get a number."""
-    targets: list[Path] = []
-    for path in map(Path, paths):
-        target, number = out / f"{path.stem}_poses.png", 2
-        while target in targets:
-            target, number = out / f"{path.stem}_{number}_poses.png", number + 1
-        targets.append(target)
-    return targets
+def _target(result: Result, source: Source, out: Path, used: Counter[str]) -> Path:
+    """Return where a picture goes; files of the same name get a number."""
+    if source.name is not None:
+        return out / f"{result.name}_poses.png"
+    stem = Path(result.name).stem
+    used[stem] += 1
+    while used[stem] > 1 and f"{stem}_{used[stem]}" in used:
+        used[stem] += 1
+    own = stem if used[stem] == 1 else f"{stem}_{used[stem]}"
+    used[own] += own != stem
+    return out / f"{own}_poses.png"
 
 
-def _box_source(boxes: str | None) -> BoxesOf:
-    """Return the function that gives an image's boxes."""
-    if boxes is None:
-        return lambda path, image: _one([0.0, 0.0, float(image.shape[1]), float(image.shape[0])])
-    if Path(boxes).suffix == ".json":
-        proposals = detection_files.read(Path(boxes))
+@contextmanager
+def _video(
+    source: Source, settings: Settings, out: Path, written: list[Path]
+) -> Iterator[Callable[[np.ndarray | None], bool]]:
+    """Give a function that films and shows a picture, and says whether to go on.
 
-        def from_file(path: Path, image: np.ndarray) -> Detections:
-            number = int(path.stem) if path.stem.isdecimal() else None
-            return detection_files.of_image(proposals, number, path.name)
+    Where a frame could not be read, the film shows the one before it once more.
+    """
+    path = out / f"{source.name or 'pictures'}_poses.mp4"
+    last: np.ndarray | None = None
+    with ExitStack() as opened:
+        add = None
+        if settings.save_video:
+            add = opened.enter_context(video_file(path, source.fps or PICTURES_FPS))
 
-        return from_file
-    try:
-        x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, or "
-            'one box in pixels as "x0,y0,x1,y1" (--boxes=-5,... if it starts with a minus)'
-        ) from None
-    return lambda path, image: _one([x_min, y_min, x_max, y_max])
+        def show(picture: np.ndarray | None) -> bool:
+            nonlocal last
+            last = last if picture is None else picture
+            if last is None:
+                return True
+            if add is not None:
+                add(last)
+            return window.show(last) if settings.vis else True
+
+        yield show
+    if settings.save_video and last is not None:
+        written.append(path)
 
 
-def _one(box_px: list[float]) -> Detections:
-    return Detections(np.asarray([box_px]), np.ones(1), np.ones(1, bool))
+@contextmanager
+def _progress(found: Sequence[Source]) -> Iterator[Callable[[Result], None]]:
+    """Give a function that counts frames, and tells what is special about one."""
+    counts = [source.count for source in found]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    began = time.monotonic()
+    with Progress(*columns, console=Console(), transient=True) as progress:
+        task = progress.add_task("frames", total=total, rate="")
+        done, told = 0, []
+
+        def say(text: str, style: str) -> None:
+            progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+        def count(result: Result) -> None:
+            nonlocal done
+            done += 1
+            rate = f"{done / (time.monotonic() - began):.1f} frames a second"
+            progress.update(task, advance=1, rate=rate)
+            if result.problem is not None:
+                say(f"skipped {result.problem}", "red")
+            if result.left_out and not told:
+                told.append(result.name)
+                people = f"{result.left_out} people of {result.name} with the lowest box scores"
+                say(f"{people} are left out (frames.json tells of all); --most allows more", "")
+
+        yield count

@@ -27,7 +27,7 @@ def every_drawing(image):
     joints, confidence = person()
     theta = affine.from_box(np.array([20.0, 20, 90, 80]), HEIGHT, WIDTH, turn=0.3)
     yield drawing.poses(image, joints, confidence, COCO17)
-    yield drawing.boxes(image, np.array([[10.0, 20, 60, 70]]), ["0.93"])
+    yield drawing.boxes(image, np.array([[10, 20, 60, 70]], np.float32), ["0.93"])
     yield drawing.heatmap(image, np.ones((24, 32, 2)))
     yield drawing.grid(image, theta)
     yield drawing.arrows(image, np.array([[10.0, 10]]), np.array([[60.0, 70]]))
@@ -181,3 +181,13 @@ def test_real_people_are_drawn(data_root):
     joints = np.random.default_rng(0).uniform(0, min(height, width), (3, 17, 2))
     result = drawing.poses(np.ascontiguousarray(image), joints, np.ones((3, 17)), COCO17)
     assert result.shape == image.shape and drawn(image, result).any()
+
+
+def test_a_surer_joint_is_larger():
+    image, joints = photograph(), np.array([[[30.0, 30.0]]])
+    alone = COCO17._replace(joints=("nose",), limbs=())
+    sizes = [
+        drawn(image, drawing.poses(image, joints, np.array([[sure]]), alone)).sum()
+        for sure in (0.1, 0.3, 1.0, 1.5)
+    ]
+    assert 0 == sizes[0] < sizes[1] < sizes[2] == sizes[3]

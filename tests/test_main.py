@@ -12,7 +12,7 @@ from rmpe_jax import __main__ as main
 from rmpe_jax.data.dataset import prepare
 from rmpe_jax.evaluation import coco, nms_comparison, nms_search
 from rmpe_jax.skeletons import COCO17
-from tests import small
+from tests import small, videos
 from tests.data.test_atoms import people
 from tests.test_predict import picture
 
@@ -69,9 +69,69 @@ def test_train_eval_and_predict_one_after_the_other(monkeypatch, tmp_path, capsy
     out = str(tmp_path / "out")
     command(monkeypatch, "predict", str(photo), "--checkpoint", run, "--out", out)
     assert (tmp_path / "out" / "photo_poses.png").exists()
+    predict_as_alphapose(monkeypatch, tmp_path, run, capsys)
     capsys.readouterr()
     command(monkeypatch, "doctor")
     assert "devices:" in capsys.readouterr().out
+
+
+def predict_as_alphapose(monkeypatch, tmp_path, run: str, capsys) -> None:
+    """Its flags, by its names, on a folder, a list, a file and a video at once."""
+    out, folder = tmp_path / "results", tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a", "b"):
+        cv2.imwrite(str(folder / f"{name}.png"), picture())
+    (tmp_path / "list.txt").write_text("photo.png\nfolder/a.png\n")
+    film = videos.write(tmp_path / "clip.mp4", videos.drawn(3, 120, 160))
+    row = {"category_id": 1, "bbox": [10, 10, 60, 100], "score": 0.5}
+    rows = [row | {"image_id": name} for name in ("photo.png", "b.png", 1)]
+    (tmp_path / "boxes.json").write_text(json.dumps(rows))
+    given = {
+        "image": tmp_path / "folder/b.png",
+        "indir": folder,
+        "list": tmp_path / "list.txt",
+        "video": film,
+        "detfile": tmp_path / "boxes.json",
+        "outdir": out,
+        "format": "cmu",
+        "checkpoint": run,
+    }
+    arguments = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    command(monkeypatch, "predict", *arguments, "--save_img", "--save_video")
+    names = [record["image_id"] for record in json.loads((out / "poses.json").read_text())]
+    numbers = [len(record["bodies"]) for record in json.loads((out / "poses.json").read_text())]
+    assert [name.rpartition("/")[2] for name in names] == [
+        *("b.png", "a.png", "b.png#2", "photo.png", "a.png#2"),
+        *(f"clip_{number:06d}" for number in range(3)),
+    ]
+    assert numbers == [1, 0, 1, 1, 0, 0, 1, 0]
+    assert (out / "clip_poses.mp4").exists() and (out / "clip_000002_poses.png").exists()
+    assert "4 poses in 8 frames, 0 skipped" in " ".join(capsys.readouterr().out.split())
+
+
+def test_predict_says_what_cannot_be(monkeypatch, tmp_path, capsys):
+    given = ("predict", "--checkpoint", "run")
+    (tmp_path / "notes.txt").touch()
+    said = stopped(monkeypatch, capsys, *given, "--indir", str(tmp_path))
+    assert "no pictures, the folder holds 1 files (.txt)" in said
+    said = stopped(monkeypatch, capsys, *given, "--video", str(tmp_path / "notes.txt"))
+    assert "0 bytes that are no video" in said
+    said = stopped(monkeypatch, capsys, *given, "--webcam", "77")
+    assert "--webcam 77: no camera" in said
+    said = stopped(monkeypatch, capsys, *given, "--format", "xml")
+    assert "openpose" in said
+    said = stopped(monkeypatch, capsys, *given, "a.png", "--save-img", "--no-pictures")
+    assert "contradict" in said
+
+
+def test_an_interrupt_ends_with_130(monkeypatch, capsys):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main.Doctor, "run", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        command(monkeypatch, "doctor")
+    assert stop.value.code == 130
 
 
 def stopped(monkeypatch, capsys, *arguments: str) -> str:

@@ -1,11 +1,19 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 
+from rmpe_jax import drawing, frames, window
 from rmpe_jax.predict import PoseModel
-from rmpe_jax.predict_files import predict_files
+from rmpe_jax.predict_files import Settings, predict_files
+from rmpe_jax.sources import named
+from tests import videos
 from tests.test_predict import model, picture  # noqa: F401  (the fixture)
 
 
@@ -14,13 +22,19 @@ def write(path, image) -> str:
     return str(path)
 
 
+def records(folder, name: str = "poses.json") -> list[dict]:
+    return json.loads((folder / name).read_text())
+
+
 def test_writes_coco_results_and_a_picture_an_image(model: PoseModel, tmp_path):  # noqa: F811
     first = write(tmp_path / "a.png", picture())
     second = write(tmp_path / "b.jpg", picture(seed=1))
-    written = predict_files(model, [first, second], "10,10,70,110", tmp_path / "out")
-    assert [path.name for path in written] == ["a_poses.png", "b_poses.png", "poses.json"]
-    records = json.loads((tmp_path / "out" / "poses.json").read_text())
-    assert [record["image_id"] for record in records] == ["a.png", "b.jpg"]
+    written = predict_files(model, named([first, second]), "10,10,70,110", tmp_path / "out")
+    names = ["a_poses.png", "b_poses.png", "poses.json", "frames.json"]
+    assert [path.name for path in written] == names
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
+    assert [record["image_id"] for record in records(tmp_path / "out")] == ["a.png", "b.jpg"]
+    assert all(0 <= record["score"] <= 1 for record in records(tmp_path / "out"))
     drawn = cv2.imread(str(written[0]))
     assert drawn.shape == (120, 160, 3)
     assert not np.array_equal(drawn, cv2.imread(first))
@@ -28,8 +42,8 @@ def test_writes_coco_results_and_a_picture_an_image(model: PoseModel, tmp_path):
 
 def test_without_boxes_the_whole_image_is_one_person(model, tmp_path):  # noqa: F811
     path = write(tmp_path / "a.png", picture())
-    predict_files(model, [path], None, tmp_path)
-    (record,) = json.loads((tmp_path / "poses.json").read_text())
+    predict_files(model, named([path]), None, tmp_path)
+    (record,) = records(tmp_path)
     assert record["bbox"] == [0, 0, 160, 120]
 
 
@@ -42,28 +56,47 @@ def test_a_file_of_detections_is_found_by_name_or_number(model, tmp_path, key): 
         {"image_id": key, "category_id": 1, "bbox": [60, 20, 90, 80], "score": 0.25},
     ]
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
-    predict_files(model, [path, empty], str(tmp_path / "boxes.json"), tmp_path / "out")
-    records = json.loads((tmp_path / "out" / "poses.json").read_text())
-    assert [record["box_score"] for record in records] == [0.5, 0.25]
+    predict_files(model, named([path, empty]), str(tmp_path / "boxes.json"), tmp_path / "out")
+    assert [record["box_score"] for record in records(tmp_path / "out")] == [0.5, 0.25]
+    told = records(tmp_path / "out", "frames.json")
+    assert [(frame["poses"], frame["problem"]) for frame in told] == [(2, None), (0, None)]
+    assert (tmp_path / "out/000000000008_poses.png").exists()  # nobody on it is a result too
+
+
+def boxes_file(tmp_path, name: str, scores: list[float]) -> str:
+    box = {"image_id": name, "category_id": 1, "bbox": [10, 10, 60, 100]}
+    (tmp_path / "boxes.json").write_text(json.dumps([box | {"score": s} for s in scores]))
+    return str(tmp_path / "boxes.json")
 
 
 def test_pose_nms_leaves_one_pose_of_two_boxes_of_one_person(model, tmp_path):  # noqa: F811
     path = write(tmp_path / "a.png", picture())
-    box = {"image_id": "a.png", "category_id": 1, "bbox": [10, 10, 60, 100]}
-    (tmp_path / "boxes.json").write_text(json.dumps([box | {"score": s} for s in (0.5, 0.25)]))
-    predict_files(model, [path], str(tmp_path / "boxes.json"), tmp_path, nms="rmpe_mpii")
-    (record,) = json.loads((tmp_path / "poses.json").read_text())
+    boxes = boxes_file(tmp_path, "a.png", [0.5, 0.25])
+    predict_files(model, named([path]), boxes, tmp_path, Settings(nms="rmpe_mpii"))
+    (record,) = records(tmp_path)
     assert record["box_score"] == 0.5
+
+
+def test_of_a_crowd_the_best_are_kept_and_it_is_said(model, tmp_path, capsys):  # noqa: F811
+    path = write(tmp_path / "a.png", picture())
+    boxes = boxes_file(tmp_path, "a.png", [0.125, 0.75, 0.5, 0.25])
+    predict_files(model, named([path]), boxes, tmp_path, Settings(most=2))
+    assert [record["box_score"] for record in records(tmp_path)] == [0.75, 0.5]
+    assert "2 people of a.png" in " ".join(capsys.readouterr().out.split())
+    assert records(tmp_path, "frames.json")[0]["left_out"] == 2
 
 
 def test_an_unreadable_file_is_reported_and_skipped(model, tmp_path, capsys):  # noqa: F811
     good = write(tmp_path / "a.png", picture())
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"")
-    written = predict_files(model, [str(bad), good], None, tmp_path / "out")
-    assert len(written) == 2
+    written = predict_files(model, named([str(bad), good]), None, tmp_path / "out")
+    assert len(written) == 3
     said = " ".join(capsys.readouterr().out.split())
-    assert "skipped" in said and "bad.jpg" in said and "1 files skipped" in said
+    assert "skipped" in said and "bad.jpg" in said and "1 poses in 2 frames, 1 skipped" in said
+    first, second = records(tmp_path / "out", "frames.json")
+    assert (first["poses"], second["poses"], second["problem"]) == (0, 1, None)
+    assert "0 bytes" in first["problem"]
 
 
 def test_a_box_that_cannot_be_used_costs_its_image_only(model, tmp_path, capsys):  # noqa: F811
@@ -74,24 +107,148 @@ def test_a_box_that_cannot_be_used_costs_its_image_only(model, tmp_path, capsys)
         {"image_id": 8, "category_id": 1, "bbox": [10, 10, 60, 100], "score": 0.5},
     ]
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
-    predict_files(model, [first, second], str(tmp_path / "boxes.json"), tmp_path / "out")
-    records = json.loads((tmp_path / "out" / "poses.json").read_text())
-    assert [record["image_id"] for record in records] == ["000000000008.png"]
+    boxes = str(tmp_path / "boxes.json")
+    predict_files(model, named([first, second]), boxes, tmp_path / "out")
+    assert [r["image_id"] for r in records(tmp_path / "out")] == ["000000000008.png"]
     assert "skipped" in capsys.readouterr().out
 
 
-def test_files_of_the_same_name_get_pictures_of_their_own(model, tmp_path):  # noqa: F811
+def test_files_of_the_same_name_get_pictures_and_records_of_their_own(model, tmp_path):  # noqa: F811
     (tmp_path / "b").mkdir()
     paths = [write(tmp_path / "a.png", picture()), write(tmp_path / "b" / "a.png", picture())]
-    written = predict_files(model, paths, None, tmp_path / "out")
+    written = predict_files(model, named(paths), None, tmp_path / "out")
     assert [path.name for path in written[:2]] == ["a_poses.png", "a_2_poses.png"]
+    assert [record["image_id"] for record in records(tmp_path / "out")] == paths
 
 
-def test_only_unreadable_files_are_an_error(model, tmp_path):  # noqa: F811
+def test_only_unreadable_files_are_an_error_and_the_reasons_are_kept(model, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match="none of the 1 files could be used"):
-        predict_files(model, [str(tmp_path / "absent.jpg")], None, tmp_path / "out")
+        predict_files(model, named([str(tmp_path / "absent.jpg")]), None, tmp_path / "out")
+    (frame,) = records(tmp_path / "out", "frames.json")
+    assert "no such file" in frame["problem"] and records(tmp_path / "out") == []
+
+
+def test_nothing_given_says_what_to_type(model, tmp_path):  # noqa: F811
+    with pytest.raises(ValueError, match="type rmpe predict PHOTO.jpg"):
+        predict_files(model, [], None, tmp_path)
 
 
 def test_boxes_that_are_neither_file_nor_box_are_refused(model, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match=r"allowed are a \.json file .* or one box"):
-        predict_files(model, ["a.png"], "10,10,70", tmp_path)
+        predict_files(model, named(["a.png"]), "10,10,70", tmp_path)
+
+
+def test_openposes_layout_has_a_record_an_image(model, tmp_path):  # noqa: F811
+    paths = [write(tmp_path / "a.png", picture()), str(tmp_path / "absent.png")]
+    predict_files(model, named(paths), None, tmp_path / "out", Settings(layout="openpose"))
+    first, second = records(tmp_path / "out")
+    assert len(first["people"][0]["pose_keypoints_2d"]) == 54
+    assert second["people"] == [] and "no such file" in second["problem"]
+
+
+def test_a_video_becomes_a_video_of_its_size_and_speed(model, tmp_path, data_root):  # noqa: F811
+    pictures = videos.pictures(data_root / "bonn_video/images", 120, 160)
+    path = videos.write(tmp_path / "bonn.mp4", pictures, fps=12.0)
+    settings = Settings(save_video=True)
+    written = predict_files(model, named([path]), "40,20,90,110", tmp_path / "out", settings)
+    assert [file.name for file in written] == ["bonn_poses.mp4", "poses.json", "frames.json"]
+    assert frames.facts(written[0]) == (41, 12.0, 120, 160)
+    assert [frame["number"] for frame in records(tmp_path / "out", "frames.json")] == list(
+        range(41)
+    )
+    assert records(tmp_path / "out")[40]["image_id"] == "bonn_000040"
+
+
+def test_a_broken_frame_keeps_its_place(model, tmp_path):  # noqa: F811
+    path = videos.write(tmp_path / "clip.avi", videos.drawn(8, 120, 160), "MJPG")
+    videos.damage(path, 3)
+    settings = Settings(save_video=True, pictures="all")
+    written = predict_files(model, named([path]), None, tmp_path / "out", settings)
+    told = records(tmp_path / "out", "frames.json")
+    assert [frame["problem"] is None for frame in told] == [True] * 3 + [False] + [True] * 4
+    assert len([file for file in written if file.suffix == ".png"]) == 7
+    assert frames.facts(tmp_path / "out/clip_poses.mp4").count == 8
+
+
+def test_pictures_become_a_video_too(model, tmp_path):  # noqa: F811
+    paths = [write(tmp_path / f"{name}.png", picture(60 + 10 * name)) for name in range(3)]
+    settings = Settings(save_video=True, pictures="none")
+    written = predict_files(model, named(paths), None, tmp_path / "out", settings)
+    assert [path.name for path in written] == ["pictures_poses.mp4", "poses.json", "frames.json"]
+    assert frames.facts(written[0]) == (3, 10.0, 60, 160)
+
+
+def test_a_window_that_is_closed_ends_the_run(model, tmp_path, monkeypatch):  # noqa: F811
+    shown = []
+    monkeypatch.setattr(window, "check", lambda: None)
+    monkeypatch.setattr(window, "show", lambda picture: bool(shown.append(picture)))
+    paths = [write(tmp_path / f"{name}.png", picture()) for name in range(3)]
+    settings = Settings(vis=True, pictures="none")
+    predict_files(model, named(paths), None, tmp_path / "out", settings)
+    assert len(shown) == 1 and len(records(tmp_path / "out")) == 1
+
+
+def test_a_full_disk_is_an_error_and_earlier_results_are_kept(model, tmp_path, monkeypatch):  # noqa: F811
+    def write_picture(path, image):
+        if path.name == "2_poses.png":
+            raise OSError(f"{path}: no space left")
+
+    monkeypatch.setattr(drawing, "write", write_picture)
+    paths = [write(tmp_path / f"{name}.png", picture()) for name in range(5)]
+    with pytest.raises(OSError, match="no space left"):
+        predict_files(model, named(paths), None, tmp_path / "out")
+    assert [record["image_id"] for record in records(tmp_path / "out")] == ["0.png", "1.png"]
+    assert len(records(tmp_path / "out", "frames.json")) == 2
+
+
+INTERRUPTED = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from rmpe_jax import __main__ as main
+from rmpe_jax.frames import Frame
+from rmpe_jax.predict_files import Settings, predict_files
+from rmpe_jax.skeletons import COCO17
+from rmpe_jax.sources import Source
+from tests.test_stream import fake
+
+class Model:
+    skeleton = COCO17
+    def __call__(self, image, boxes, scores=None):
+        time.sleep(0.005)
+        return fake(image, boxes, scores)
+
+def frames():
+    for number in range(10**9):
+        yield Frame(f"{number:06d}", number, np.zeros((48, 64, 3), np.uint8), None)
+
+class Command:
+    def run(self):
+        source = Source(frames(), None, 25.0, "camera")
+        predict_files(Model(), [source], None, Path(sys.argv[1]), Settings(save_video=True))
+
+main._keep_compiled = lambda: None
+main.tyro.cli = lambda *given, **named: Command()
+main.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_what_is_in_flight_and_leaves_whole_files(tmp_path, number):
+    out = tmp_path / "out"
+    given = [sys.executable, "-c", INTERRUPTED, str(out)]
+    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        part = out / "frames.json.part"
+        deadline = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size > 2000):
+            assert run.poll() is None and time.monotonic() < deadline, run.communicate()
+            time.sleep(0.02)
+        os.kill(run.pid, number)
+        said, wrong = run.communicate(timeout=60)
+    assert run.returncode == 130, wrong
+    assert b"Traceback" not in wrong and b"poses in" in said
+    poses, told = records(out), records(out, "frames.json")
+    assert [frame["number"] for frame in told] == list(range(len(told)))
+    assert len(poses) == len(told) > 10
+    assert frames.facts(out / "camera_poses.mp4").count == len(told)
+    assert not list(out.glob("*.part"))

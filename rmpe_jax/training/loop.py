@@ -20,6 +20,7 @@ from rich.progress import (
 
 from rmpe_jax.checkpoint import Checkpoints
 from rmpe_jax.config import Config, checked, from_dict, to_dict
+from rmpe_jax.interrupts import stop_requests
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.detector_task import detector_task
@@ -27,7 +28,7 @@ from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.pose_task import pose_task
 from rmpe_jax.training.stages import stage_configs
 from rmpe_jax.training.step import TrainState, start
-from rmpe_jax.training.stop import check_finite, stop_requests
+from rmpe_jax.training.stop import check_finite
 from rmpe_jax.training.task import Task
 from rmpe_jax.training.workdir import differences, locked, write_json
 

@@ -1,10 +1,4 @@
-"""How a run ends early: asked to by a signal, or because its figures are no numbers any more."""
-
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+"""How a run ends early: because its figures are no numbers any more."""
 
 import jax
 import numpy as np
@@ -37,28 +31,3 @@ def check_finite(step: int, batch: Any, metrics: dict[str, jax.Array]) -> None:
         "at these records, lower --optimiser.learning-rate or set --optimiser.clip-norm 1, and "
         "start again."
     )
-
-
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question the loop can ask; a second one is obeyed at once.
-
-    Only a main thread may install handlers; elsewhere the answer is always no.
-    """
-    asked: list[int] = []
-    previous: dict[int, Any] = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        signal.signal(number, previous[number])
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, note)
-    except ValueError:
-        previous = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

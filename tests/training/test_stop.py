@@ -1,11 +1,8 @@
-import os
-import signal
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmpe_jax.training.stop import NonFiniteLossError, check_finite, stop_requests
+from rmpe_jax.training.stop import NonFiniteLossError, check_finite
 from tests.training.test_step import a_batch
 
 
@@ -19,14 +16,3 @@ def test_a_figure_that_is_no_number_names_step_and_records(name, value):
     metrics = {"loss": 1.0, "gradient_norm": 1.0, "parameter_norm": 1.0, name: value}
     with pytest.raises(NonFiniteLossError, match=rf"step 7 has .*{name} {value}.*person 2 of im"):
         check_finite(7, a_batch(), {key: jnp.float32(number) for key, number in metrics.items()})
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_becomes_a_question_and_handlers_come_back(number):
-    before = signal.getsignal(number)
-    with stop_requests() as asked:
-        assert not asked()
-        os.kill(os.getpid(), number)
-        assert asked()
-        assert signal.getsignal(number) is before  # a second signal is obeyed at once
-    assert signal.getsignal(number) is before

@@ -1,0 +1,78 @@
+"""Where the boxes of people come from: a file, one box for all, or the whole picture. Pixels."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rmpe_jax import human_detector
+from rmpe_jax.data import detection_files
+from rmpe_jax.frames import IMAGE_SUFFIXES, Frame
+from rmpe_jax.records import Detections
+
+Detect = Callable[[Frame], Detections]
+"""From a frame that has an image to the people on it."""
+
+
+def whole_image(frame: Frame) -> Detections:
+    """Return the whole picture as one person's box."""
+    if frame.image is None:
+        raise ValueError(f"{frame.name} has no image to take the size of")
+    height, width = frame.image.shape[:2]
+    return _one([0.0, 0.0, float(width), float(height)])
+
+
+def chosen(boxes: str | None) -> Detect:
+    """Return the function that is meant.
+
+    A .json file of COCO-format detections, which name an image by the name of its file (or by its
+    path, if several have this name) or by its number: that in the file's name, or in a video the
+    frame's from 0; the work directory of a detector's run; one box as "x0,y0,x1,y1"; or None, the
+    whole picture. Raises ValueError for anything else.
+    """
+    if boxes is None:
+        return whole_image
+    if Path(boxes).is_dir():
+        return _of_detector(human_detector.load(boxes))
+    if Path(boxes).suffix == ".json":
+        return from_file(Path(boxes))
+    try:
+        x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, the work "
+            "directory of a detector's run, or one box in pixels as "
+            '"x0,y0,x1,y1" (--boxes=-5,... if it starts with a minus)'
+        ) from None
+    return lambda frame: _one([x_min, y_min, x_max, y_max])
+
+
+def from_file(path: Path) -> Detect:
+    """Return a function that looks boxes up in COCO-format detections; none where none are."""
+    proposals = detection_files.read(path)
+
+    def found(frame: Frame) -> Detections:
+        if frame.name in proposals:
+            return proposals[frame.name]
+        name = Path(re.sub(r"#\d+$", "", frame.name))  # a file that was given twice
+        is_file = name.suffix.lower() in IMAGE_SUFFIXES
+        stem = name.stem if is_file else name.name.rpartition("_")[2]
+        number = int(stem) if stem.isdecimal() else None
+        return detection_files.of_image(proposals, number, name.name)
+
+    return found
+
+
+def _of_detector(detector: human_detector.DetectorModel) -> Detect:
+    """Return the people that a detector finds on a frame."""
+
+    def found(frame: Frame) -> Detections:
+        assert frame.image is not None
+        return detector(frame.image)
+
+    return found
+
+
+def _one(box_px: list[float]) -> Detections:
+    return Detections(np.asarray([box_px]), np.ones(1), np.ones(1, bool))

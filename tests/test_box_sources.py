@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pytest
+
+from rmpe_jax import box_sources
+from rmpe_jax.frames import Frame
+
+
+def frame(name: str, number: int = 0) -> Frame:
+    return Frame(name, number, np.zeros((30, 40, 3), np.uint8), None)
+
+
+def test_the_whole_picture_is_one_persons_box():
+    found = box_sources.chosen(None)(frame("a.png"))
+    assert found.boxes_px.tolist() == [[0, 0, 40, 30]]
+    assert found.score.tolist() == [1] and found.valid.all()
+
+
+def test_a_frame_without_an_image_has_no_size():
+    with pytest.raises(ValueError, match="a.png has no image"):
+        box_sources.whole_image(frame("a.png")._replace(image=None))
+
+
+def test_one_box_is_that_of_every_frame():
+    detect = box_sources.chosen("-5,1,20,30")
+    assert detect(frame("a.png")).boxes_px.tolist() == [[-5, 1, 20, 30]]
+
+
+@pytest.mark.parametrize("boxes", ["1,2,3", "a.txt", "1,2,3,x"])
+def test_anything_else_is_refused_with_what_is_allowed(boxes):
+    with pytest.raises(ValueError, match=r"allowed are a \.json file .* or one box"):
+        box_sources.chosen(boxes)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("a.png", "a.png"),
+        ("a.png", "/x/a.png"),
+        ("/x/a.png", "/x/a.png"),
+        (7, "000007.jpg"),
+        (7, "/x/7.jpg"),
+        (7, "my.clip_000007"),
+        ("a.png", "/x/a.png#2"),
+        (7, "7.png#3"),
+    ],
+)
+def test_a_file_names_an_image_by_name_path_or_number(tmp_path, key, name):
+    row = {"image_id": key, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
+    (tmp_path / "boxes.json").write_text(json.dumps([row]))
+    detect = box_sources.chosen(str(tmp_path / "boxes.json"))
+    assert detect(frame(name)).boxes_px.tolist() == [[1, 2, 4, 6]]
+    for other in ("b.png", "8.jpg", "clip7.jpg", "clip_000008"):
+        assert len(detect(frame(other)).boxes_px) == 0
