@@ -287,8 +287,8 @@ class Predict:
     webcam: int | None = None
     """The number of a camera, from 0."""
     boxes: Annotated[str | None, tyro.conf.arg(aliases=["--detfile"])] = None
-    """COCO-format detections (by image_id or file name); the work directory of a detector's run; one
-    box as "x0,y0,x1,y1" in pixels; without it the whole image is taken as one person's box."""
+    """COCO-format detections (by image_id or file name); the work directory of a detector's run;
+    one box as "x0,y0,x1,y1" in pixels; without it the whole image is one person's box."""
     nms: str = "none"
     """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
     most: int = 100

@@ -1,5 +1,7 @@
 """How a run ends early: because its figures are no numbers any more."""
 
+from typing import Any
+
 import jax
 import numpy as np
 
