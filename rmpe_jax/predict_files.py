@@ -70,7 +70,7 @@ def predict_files(
     written: list[Path] = []
     used: Counter[str] = Counter()  # stems of pictures
     told = Counter(frames=0, skipped=0, poses=0)
-    began = time.monotonic()
+    began, closed = time.monotonic(), False
     with ExitStack() as opened:
         stopped = opened.enter_context(stop_requests())
         add_poses = opened.enter_context(json_list(results))
@@ -87,9 +87,10 @@ def predict_files(
                     told.update(frames=1, poses=len(result.poses.valid))
                     told.update(skipped=result.problem is not None)
                     progress(result)
-                    if not show(picture):
+                    closed = not show(picture)
+                    if closed:
                         break
-            if stopped():
+            if closed or stopped():
                 break
     seconds = time.monotonic() - began
     counted = f"{told['poses']} poses in {told['frames']} frames, {told['skipped']} skipped"

@@ -183,6 +183,7 @@ def test_a_window_that_is_closed_ends_the_run(model, tmp_path, monkeypatch):  # 
     monkeypatch.setattr(window, "check", lambda: None)
     monkeypatch.setattr(window, "show", lambda picture: bool(shown.append(picture)))
     paths = [write(tmp_path / f"{name}.png", picture()) for name in range(3)]
+    paths.append(str(videos.write(tmp_path / "clip.mp4", videos.drawn(2, 120, 160))))
     settings = Settings(vis=True, pictures="none")
     predict_files(model, named(paths), None, tmp_path / "out", settings)
     assert len(shown) == 1 and len(records(tmp_path / "out")) == 1
