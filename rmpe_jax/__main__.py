@@ -291,6 +291,8 @@ class Predict:
     one box as "x0,y0,x1,y1" in pixels; without it the whole image is one person's box."""
     nms: str = "none"
     """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
+    box_threshold: float | None = None
+    """Boxes below this score are not used (default: 0.2 of a detector, 0 of a file)."""
     most: int = 100
     """People a frame: of more, those with the best boxes are kept."""
     max_pixels: int = 50_000_000
@@ -328,6 +330,7 @@ class Predict:
             found.append(sources.camera(self.webcam, max_pixels=self.max_pixels))
         settings = Settings(
             nms=self.nms,
+            box_threshold=self.box_threshold,
             most=self.most,
             layout=self.format,
             pictures="all" if self.save_img else "none" if self.no_pictures else "files",

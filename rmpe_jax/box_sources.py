@@ -11,6 +11,8 @@ from rmpe_jax.data import detection_files
 from rmpe_jax.frames import IMAGE_SUFFIXES, Frame
 from rmpe_jax.records import Detections
 
+SURE = 0.2  # of our detector's boxes: for pictures; NMS and AP want more of them
+
 Detect = Callable[[Frame], Detections]
 """From a frame that has an image to the people on it."""
 
@@ -23,20 +25,22 @@ def whole_image(frame: Frame) -> Detections:
     return _one([0.0, 0.0, float(width), float(height)])
 
 
-def chosen(boxes: str | None) -> Detect:
-    """Return the function that is meant.
+def chosen(boxes: str | None, *, threshold: float | None = None) -> Detect:
+    """Return the function that is meant; boxes with a score below `threshold` are left out.
 
     A .json file of COCO-format detections, which name an image by the name of its file (or by its
     path, if several have this name) or by its number: that in the file's name, or in a video the
     frame's from 0; the work directory of a detector's run; one box as "x0,y0,x1,y1"; or None, the
-    whole picture. Raises ValueError for anything else.
+    whole picture. Without a `threshold` a detector's boxes below SURE are left out, and none of a
+    file. Raises ValueError for anything else.
     """
     if boxes is None:
         return whole_image
     if Path(boxes).is_dir():
-        return _of_detector(human_detector.load(boxes))
+        detect = _of_detector(human_detector.load(boxes))
+        return _above(SURE if threshold is None else threshold, detect)
     if Path(boxes).suffix == ".json":
-        return from_file(Path(boxes))
+        return _above(threshold or 0.0, from_file(Path(boxes)))
     try:
         x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
     except ValueError:
@@ -60,6 +64,17 @@ def from_file(path: Path) -> Detect:
         stem = name.stem if is_file else name.name.rpartition("_")[2]
         number = int(stem) if stem.isdecimal() else None
         return detection_files.of_image(proposals, number, name.name)
+
+    return found
+
+
+def _above(threshold: float, detect: Detect) -> Detect:
+    """Return the function without boxes of a lower score."""
+
+    def found(frame: Frame) -> Detections:
+        all_ = detect(frame)
+        sure = all_.valid & (all_.score >= threshold)
+        return Detections(*(field[sure] for field in all_))
 
     return found
 

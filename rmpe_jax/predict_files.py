@@ -29,11 +29,13 @@ Drawn = tuple[Result, np.ndarray | None, Path | None]  # the picture on it, and 
 class Settings(NamedTuple):
     """How to predict and what to write.
 
-    `nms` is a name or a file, see `nms_sets.chosen`; `most` people a frame are kept; `pictures`
+    `nms` is a name or a file, see `nms_sets.chosen`; boxes below `box_threshold` are left out (see
+    `box_sources.chosen`); `most` people a frame are kept; `pictures`
     are written of "files" (not of videos), of "all" frames, or of "none".
     """
 
     nms: str = "none"
+    box_threshold: float | None = None
     most: int = MOST
     layout: pose_formats.Format = "coco"
     pictures: Literal["files", "all", "none"] = "files"
@@ -60,7 +62,8 @@ def predict_files(
     """
     if not found:
         raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
-    detect, nms = box_sources.chosen(boxes), nms_sets.chosen(settings.nms)
+    detect = box_sources.chosen(boxes, threshold=settings.box_threshold)
+    nms = nms_sets.chosen(settings.nms)
     recorded = pose_formats.recorder(settings.layout, model.skeleton)
     work = stages(model, detect, nms, most=settings.most)
     if settings.vis:

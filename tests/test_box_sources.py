@@ -53,3 +53,12 @@ def test_a_file_names_an_image_by_name_path_or_number(tmp_path, key, name):
     assert detect(frame(name)).boxes_px.tolist() == [[1, 2, 4, 6]]
     for other in ("b.png", "8.jpg", "clip7.jpg", "clip_000008"):
         assert len(detect(frame(other)).boxes_px) == 0
+
+
+def test_boxes_of_a_lower_score_are_left_out(tmp_path):
+    row = {"image_id": "a.jpg", "category_id": 1, "bbox": [1, 2, 3, 4]}
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps([row | {"score": score} for score in (0.9, 0.5, 0.1)]))
+    frame = Frame("a.jpg", 0, np.zeros((9, 9, 3), np.uint8), None)
+    for threshold, count in ((None, 3), (0.5, 2), (0.95, 0)):
+        assert len(box_sources.chosen(str(path), threshold=threshold)(frame).score) == count
