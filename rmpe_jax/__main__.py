@@ -121,6 +121,12 @@ class Eval:
     """From heat-map to joint (default: as trained)."""
     blur: float | None = None
     """taylor: smooth the heat-maps by this many pixels first (default: as trained)."""
+    data_set: Annotated[configs.Source | None, tyro.conf.arg(name="set")] = None
+    """Another data set than that of the run, in --data.root; its joints are taken by name."""
+    annotations: str = ""
+    """With --set: its annotations below the folder (default: as published)."""
+    images: str = ""
+    """With --set: its images (default: as published)."""
     data_root: Annotated[str | None, tyro.conf.arg(name="data.root")] = None
     """Where the data is, if not where it was at training."""
     prepared: str | None = None
@@ -158,6 +164,19 @@ class Eval:
             resamples=old.resamples if self.resamples is None else self.resamples,
         )
         data = model.config.data
+        if self.data_set is None and (self.annotations or self.images):
+            raise ValueError(
+                "--annotations and --images are of another set: type --set NAME as well"
+            )
+        if self.data_set is not None:
+            data = configs.DataConfig(
+                source=self.data_set,
+                train_annotations=self.annotations,
+                train_images=self.images,
+                validation_annotations=self.annotations,
+                validation_images=self.images,
+                prepared=data.prepared,
+            )
         if self.data_root is not None:
             data = replace(data, root=self.data_root)
         if self.prepared is not None:

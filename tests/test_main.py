@@ -288,6 +288,22 @@ def test_poses_of_any_program_are_scored_and_compared(monkeypatch, tmp_path, cap
     assert "COCO results are a list, this is no list" in stopped(monkeypatch, capsys, *given)
 
 
+def test_a_network_is_evaluated_on_another_set(monkeypatch, tmp_path, capsys, data_root):
+    path = write_config(tmp_path)
+    command(monkeypatch, "train", path, "--train.steps", "1", "--train.batch-size", "2")
+    run = str(tmp_path / "run")
+    files = ("--annotations", "test_crowdpose.json", "--images", ".")
+    root = str(data_root / "mmpose_min/crowdpose")
+    command(monkeypatch, "eval", run, "--set", "crowdpose", "--data.root", root, *files)
+    result = json.loads((tmp_path / "run/eval/result.json").read_text())
+    assert (result["data_set"], result["skeleton"], result["images"]) == ("crowdpose", "COCO17", 2)
+    assert "APhard" in result["CrowdPose"] and "CrowdPose" in capsys.readouterr().out
+    said = stopped(monkeypatch, capsys, "eval", run, *files)
+    assert "type --set NAME as well" in said
+    said = stopped(monkeypatch, capsys, "eval", run, "--set", "lsp")
+    assert "no folder was given" in said and "--data.root DIR" in said
+
+
 def test_eval_without_a_run_says_what_to_give(monkeypatch, capsys):
     assert "give the work directory of a run, or --compare" in stopped(monkeypatch, capsys, "eval")
 
