@@ -447,6 +447,23 @@ class FitNms:
 
 
 @dataclass(frozen=True)
+class Pack:
+    """Write a trained network, for poses or boxes, to one small file that can be passed on."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Work directory of a run."""
+    out: Path
+    """The file to write (.safetensors); it is given wherever a work directory is."""
+
+    def run(self) -> None:
+        """Write it."""
+        from rmpe_jax.pack_run import pack_run
+
+        size = pack_run(self.run_folder, self.out)
+        print(f"written: {self.out}, {size / 1e6:.1f} MB")
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print devices, versions and data found, and what to do about what is missing."""
 
@@ -470,6 +487,7 @@ Command = (
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
     | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]
+    | Annotated[Pack, tyro.conf.subcommand("pack")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

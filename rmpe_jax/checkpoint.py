@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from rmpe_jax import packed
 from rmpe_jax.records import Variables
 
 PyTree = Any
@@ -137,15 +138,19 @@ def load_model(
 ) -> tuple[Variables, dict[str, Any], list[DamagedError]]:
     """Return (variables, meta, what was passed over) of the newest whole checkpoint of a run.
 
-    `folder` is a run's work directory or its `checkpoints` folder, and nothing in it is changed;
-    `template_of` makes the variables' shapes from a checkpoint's meta.
+    `folder` is a run's work directory or its `checkpoints` folder, and nothing in it is changed, or
+    a file of `rmpe_jax.packed`; `template_of` makes the variables' shapes from a checkpoint's meta.
     """
+    if folder.suffix == packed.SUFFIX:
+        variables, meta = packed.read(folder)
+        compare(describe_shapes(variables), describe_shapes(template_of(meta)), where=str(folder))
+        return jax.device_put(variables), meta, []
     nested = folder / "checkpoints"
     place = nested if nested.is_dir() else folder
     if not place.is_dir() or not any(child.name.isdecimal() for child in place.iterdir()):
         raise CheckpointError(
-            f"{folder} holds no checkpoint; give the work directory of a run "
-            "(it has a folder `checkpoints`), for example runs/synthetic"
+            f"{folder} holds no checkpoint; give the work directory of a run (it has a folder "
+            f"`checkpoints`), for example runs/synthetic, or a {packed.SUFFIX} file of `rmpe pack`"
         )
     checkpoints = Checkpoints(place, read_only=True)
     try:

@@ -191,7 +191,7 @@ def load(path: str | Path) -> PoseModel:
         config, _, module = parts(meta)
         return shapes(module, config.model)
 
-    variables, meta, damages = load_model(_last_stage(Path(path)), template_of)
+    variables, meta, damages = load_model(last_stage(Path(path)), template_of)
     for damage in damages:
         warnings.warn(f"{damage}; an earlier step is used", stacklevel=2)
     config, skeleton, module = parts(meta)
@@ -203,7 +203,7 @@ def skeleton_of(meta: dict[str, Any]) -> Skeleton:
     return skeletons.from_dict(meta["skeleton"]) if "skeleton" in meta else COCO17
 
 
-def _last_stage(folder: Path) -> Path:
+def last_stage(folder: Path) -> Path:
     """Return the folder of a run's last stage with a checkpoint, or of the run if it has none."""
     stages = {
         int(match[1]): found.parent
