@@ -24,6 +24,7 @@ LOWEST = {
     "stages.steps": 1,
     "stages.learning_rate": 0.0,
     "train.parallel_weight": 0.0,
+    "train.teacher_weight": 0.0,
     "train.batch_size": 1,
     "train.log_every": 1,
     "train.checkpoint_every": 1,
@@ -241,6 +242,11 @@ class TrainConfig:
     """Work directory of a run whose network is the frozen parallel SPPE, which trains the STN."""
     parallel_weight: float = 1.0
     """Weight of the parallel SPPE's loss beside the main one's."""
+    teacher: str | None = None
+    """Folder with the heat-maps of another network to learn from as well (experiments/teach.py);
+    with loss cross_entropy."""
+    teacher_weight: float = 1.0
+    """Weight of the teacher's loss beside that of the labelled joints."""
     log_every: int = 20
     evaluate_every: int = 0
     """Steps between evaluations on the validation split (0: only at the end)."""
@@ -341,10 +347,20 @@ def checked(config: Config) -> Config:
     if not 0 <= config.optimiser.ema < 1:
         raise ValueError(f"optimiser.ema is {config.optimiser.ema!r}; 0 (none) to below 1")
     _check_proposals(config.augment)
+    _check_teacher(config)
     names = [stage.name for stage in config.stages]
     if any(not re.fullmatch(r"[\w-]+", name) for name in names):
         raise ValueError(f"stages are called {names}; a name has letters, digits, - and _")
     return config
+
+
+def _check_teacher(config: Config) -> None:
+    if config.train.teacher is None:
+        return
+    if config.train.loss != "cross_entropy":
+        raise ValueError("train.teacher is set; it needs --train.loss cross_entropy")
+    if config.data.also:
+        raise ValueError("train.teacher is set; it has seen one data set: data.also must be ()")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

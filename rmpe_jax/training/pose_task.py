@@ -10,11 +10,12 @@ from rich.console import Console
 
 from rmpe_jax import drawing, nms_sets
 from rmpe_jax.config import Config
-from rmpe_jax.data import images
+from rmpe_jax.data import images, teacher_maps
 from rmpe_jax.data.batches import Batches
 from rmpe_jax.data.dataset import PhotographSource, prepare, prepare_mixture
 from rmpe_jax.data.loader import training_batches
 from rmpe_jax.data.mixture import Mixture
+from rmpe_jax.data.teacher_maps import Teacher
 from rmpe_jax.evaluation import report
 from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
 from rmpe_jax.models import weights
@@ -44,6 +45,7 @@ def pose_task(
     logits = config.train.loss == "cross_entropy"
     module = build(config.model, len(skeleton.joints), logits=logits)
     parallel, parallel_variables = _parallel(config, skeleton)
+    teacher = _teacher(config, skeleton)
     step = jax.jit(
         partial(train_step, module=module, optimiser=optimiser, config=config, parallel=parallel),
         donate_argnums=0,
@@ -91,7 +93,9 @@ def pose_task(
         ),
         first=lambda variables: _first_weights(variables, config, skeleton, console),
         batches=batches,
-        update=lambda state, batch: step(state, batch, parallel_variables),
+        update=lambda state, batch: step(
+            state, batch, parallel_variables, teacher.of(batch) if teacher else None
+        ),
         measure=measure,
         finish=finish,
     )
@@ -122,6 +126,14 @@ def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, 
         )
     model = config.model
     return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
+
+
+def _teacher(config: Config, skeleton: Skeleton) -> Teacher | None:
+    """Return what the teacher has seen, if there is one."""
+    if config.train.teacher is None:
+        return None
+    seen = teacher_maps.read(Path(config.train.teacher), skeleton)
+    return Teacher(seen, skeleton.flip_order)
 
 
 def _first_weights(

@@ -9,11 +9,13 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rmpe_jax.config import Config
+from rmpe_jax.data.teacher_maps import TeacherBatch
 from rmpe_jax.geometry import affine
 from rmpe_jax.losses import joints_loss
 from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.models.variables import learning
 from rmpe_jax.records import Batch, Variables
+from rmpe_jax.training.distillation import teacher_loss
 from rmpe_jax.training.parallel import ParallelSPPE, parallel_loss
 
 
@@ -65,6 +67,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
     parallel_variables: Variables | None = None,
+    teacher: TeacherBatch | None = None,
     *,
     module: nn.Module,
     optimiser: optax.GradientTransformation,
@@ -75,11 +78,21 @@ def train_step(
 
     With a transformer the loss is that of the main network, in the frame of the crop, plus that
     of the parallel network, in the straight frame, whose variables get no gradient (Fang et al.,
-    RMPE, ICCV 2017, section 3.1). Written for the global view of a batch: means are over all of
+    RMPE, ICCV 2017, section 3.1). What a `teacher` sees is learned beside the labelled joints.
+    Written for the global view of a batch: means are over all of
     it, on however many devices.
     """
     images = jnp.asarray(batch.crop, jnp.float32) / 255
     kind = {"loss": config.train.loss, "sigma": config.train.sigma}
+
+    def of_maps(maps: Float[Array, "stacks b h w k"]) -> tuple[Float[Array, ""], Any]:
+        """Return the loss of maps in the frame of the crop, and its part from the teacher."""
+        loss = joints_loss(maps, batch.joints_crop, batch.weight, **kind)
+        if teacher is None:
+            return loss, {}
+        taught = teacher_loss(maps, teacher)
+        return loss + config.train.teacher_weight * taught, {"loss_teacher": taught}
+
     shifts = Branches(*(jnp.zeros((len(images), 2, 3)) for _ in Branches._fields))
 
     def loss_of(params: Variables, shifts: Branches) -> tuple[Float[Array, ""], Any]:
@@ -88,13 +101,13 @@ def train_step(
             predicted, updated = module.apply(
                 variables, images, train=True, mutable=["batch_stats"]
             )
-            loss = joints_loss(predicted, batch.joints_crop, batch.weight, **kind)
-            return loss, (updated["batch_stats"], {})
+            loss, details = of_maps(predicted)
+            return loss, (updated["batch_stats"], details)
         taps, updated = module.apply(
             variables, images, shifts.main, train=True, mutable=["batch_stats"], method="taps"
         )
-        loss = joints_loss(taps.heatmaps_crop, batch.joints_crop, batch.weight, **kind)
-        losses = {"loss_main": loss}
+        loss, details = of_maps(taps.heatmaps_crop)
+        losses = {"loss_main": loss, **details}
         if parallel is not None:
             theta = taps.theta - shifts.main + shifts.parallel
             losses["loss_parallel"] = parallel_loss(

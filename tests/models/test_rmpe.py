@@ -1,18 +1,23 @@
 """The symmetric transformer: what STN and SDTN must do to images, heat-maps and points."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import tinypose
 from rmpe_jax.config import ModelConfig, STNConfig
+from rmpe_jax.data import coco, images
+from rmpe_jax.data.augment import crop_theta, joints_in_crop
+from rmpe_jax.data.crop import Cropper
 from rmpe_jax.geometry import affine, heatmaps
 from rmpe_jax.models import rmpe
 from rmpe_jax.models.build import build, build_sppe
 from rmpe_jax.models.variables import initialise, started_from
-from tests import references_tinypose
+from rmpe_jax.skeletons import COCO17
 
 HEIGHT, WIDTH, SIGMA = 64, 48, 2.0
 IDENTITY = jnp.eye(2, 3)[None]
@@ -196,16 +201,34 @@ def test_weights_of_a_network_alone_go_into_one_with_a_transformer_and_back(netw
         started_from(variables, narrow, where="old")
 
 
+def one_person(data_root: Path, height: int, width: int) -> tuple[jax.Array, jax.Array, np.ndarray]:
+    """Return (crops, joints_crop, weight) of one large person of the validation photographs."""
+    root = data_root / "coco_pose"
+    for entry in coco.index(root / "annotations/person_keypoints_val.json"):
+        persons = entry.persons
+        labelled = (persons.joints_px[:, :, 2] == 2).sum(axis=1)
+        if len(persons.area) != 1 or labelled[0] < 15:
+            continue
+        image = images.read(root / "images/val" / entry.file_name)
+        size = image.shape[:2]
+        theta = crop_theta(persons.boxes_px[0], *size, height=height, width=width, extend=0.25)
+        joints, weight = joints_in_crop(persons.joints_px[0], theta, *size, COCO17, flip=False)
+        crop = Cropper(height, width)(image, theta)
+        as_floats = jnp.asarray(crop[None], jnp.float32) / 255
+        return as_floats, jnp.asarray(joints[None], jnp.float32), weight[None]
+    raise LookupError("no photograph of one person with 15 visible joints")
+
+
 def test_any_pure_function_can_be_the_network(data_root):
     """A network that this project has not built: PP-TinyPose, straightened by hand."""
-    parameters, layers = references_tinypose.load(data_root / "weights")
+    parameters, layers = tinypose.load(data_root / "weights")
 
-    def tinypose(images):
-        return references_tinypose.heatmaps(parameters, layers, images)[None]
+    def network(images):
+        return tinypose.heatmaps(parameters, layers, images)[None]
 
-    crops, joints_crop, weight = references_tinypose.example(data_root, 256, 192)
+    crops, joints_crop, weight = one_person(data_root, 256, 192)
     theta = jnp.asarray([[[1.1, -0.12, 0.1], [0.1, 1.05, -0.08]]])
-    taps = jax.jit(lambda crops: rmpe.symmetric(crops, theta, tinypose))(crops)
+    taps = jax.jit(lambda crops: rmpe.symmetric(crops, theta, network))(crops)
     assert taps.heatmaps_crop.shape == (1, 1, 64, 48, 17)
     decoded, peak = jax.vmap(heatmaps.decode_taylor)(taps.heatmaps_crop[0])
     error = distance_px(decoded, joints_crop)[0][np.asarray(weight[0]) > 0]
@@ -213,6 +236,6 @@ def test_any_pure_function_can_be_the_network(data_root):
     unturned = jax.vmap(heatmaps.decode_taylor)(taps.heatmaps_straight[0])[0]
     assert np.median(distance_px(unturned, joints_crop)[0][np.asarray(weight[0]) > 0]) > 3
     gradient = jax.jit(
-        jax.grad(lambda theta: jnp.sum(rmpe.symmetric(crops, theta, tinypose).heatmaps_crop ** 2))
+        jax.grad(lambda theta: jnp.sum(rmpe.symmetric(crops, theta, network).heatmaps_crop ** 2))
     )(theta)
     assert np.isfinite(gradient).all() and np.abs(gradient).min() > 0

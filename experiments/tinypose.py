@@ -1,7 +1,8 @@
 """PP-TinyPose (PaddleDetection, Apache-2.0), run in JAX from a graph in ncnn's text format.
 
-A network from outside, to show that the transformer takes any pure function. The graph file has a
-layer a line: kind, name, counts of inputs and outputs, their names, and numbered settings.
+A network from outside: a teacher, and proof that the transformer takes any pure function. The
+graph file has a layer a line: kind, name, counts of inputs and outputs, their names, and numbered
+settings.
 """
 
 from pathlib import Path
@@ -12,17 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rmpe_jax.data import coco, images
-from rmpe_jax.data.augment import crop_theta, joints_in_crop
-from rmpe_jax.data.crop import Cropper
 from rmpe_jax.models.layers import standardise
-from rmpe_jax.skeletons import COCO17
 
 OUTPUT = "save_infer_model/scale_0.tmp_1"
 LAYOUT = ("NCHW", "OIHW", "NCHW")
 
 
 class Layer(NamedTuple):
+    """One line of the graph file."""
+
     kind: str
     name: str
     inputs: tuple[str, ...]
@@ -51,24 +50,6 @@ def heatmaps(parameters: dict[str, jax.Array], layers: list[Layer], crops: jax.A
         made = [image] if layer.kind == "Input" else _run(layer, parameters, came)
         values.update(zip(layer.outputs, made, strict=True))
     return values[OUTPUT].transpose(0, 2, 3, 1)
-
-
-def example(data_root: Path, height: int, width: int) -> tuple[jax.Array, jax.Array, np.ndarray]:
-    """Return (crops, joints_crop, weight) of one large person of the validation photographs."""
-    root = data_root / "coco_pose"
-    for entry in coco.index(root / "annotations/person_keypoints_val.json"):
-        persons = entry.persons
-        labelled = (persons.joints_px[:, :, 2] == 2).sum(axis=1)
-        if len(persons.area) != 1 or labelled[0] < 15:
-            continue
-        image = images.read(root / "images/val" / entry.file_name)
-        size = image.shape[:2]
-        theta = crop_theta(persons.boxes_px[0], *size, height=height, width=width, extend=0.25)
-        joints, weight = joints_in_crop(persons.joints_px[0], theta, *size, COCO17, flip=False)
-        crop = Cropper(height, width)(image, theta)
-        as_floats = jnp.asarray(crop[None], jnp.float32) / 255
-        return as_floats, jnp.asarray(joints[None], jnp.float32), weight[None]
-    raise LookupError("no photograph of one person with 15 visible joints")
 
 
 def _run(layer: Layer, parameters: dict[str, jax.Array], came: list[jax.Array]) -> list[jax.Array]:
