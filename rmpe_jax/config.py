@@ -18,6 +18,8 @@ Settings = TypeVar("Settings")
 # The least value of settings for which less would fail late or mean nothing.
 LOWEST = {
     "data.threads": 1,
+    "data.folds": 1,
+    "data.left_out": 0,
     "data.weight": 0.0,
     "data.also.weight": 0.0,
     "train.steps": 1,
@@ -109,6 +111,10 @@ class DataConfig:
     """Share of the training samples that come from this set, beside the weights in `also`."""
     also: tuple[SetConfig, ...] = ()
     """Further sets to train on; evaluation stays on this one."""
+    folds: int = 1
+    """The training photographs are dealt into so many parts, of which one is kept from training."""
+    left_out: int = 0
+    """With folds above 1: the part, from 0."""
     prepared: str = "~/.cache/rmpe_jax/prepared"
     """Where records are written once; made anew when the source changes."""
     synthetic_train: int = 1000

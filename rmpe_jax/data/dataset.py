@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -41,9 +42,16 @@ class PhotographSource:
     """
 
     def __init__(
-        self, folder: Path, records: Sequence[Any], skeleton: Skeleton | None = None
+        self,
+        folder: Path,
+        records: Sequence[Any],
+        skeleton: Skeleton | None = None,
+        rows: Int[np.ndarray, " n"] | None = None,
     ) -> None:
-        """Open what `prepare` has written to `folder`, with the joints of `skeleton` if given."""
+        """Open what `prepare` has written to `folder`, with the joints of `skeleton` if given.
+
+        `rows` are the photographs to take, if not all.
+        """
         self.summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
         self.folder = folder
         self.fingerprint: str = self.summary["fingerprint"]
@@ -54,15 +62,19 @@ class PhotographSource:
         self.skeleton = skeleton or own
         self._order = skeletons.mapping(own, self.skeleton)
         self._joints = len(own.joints)
-        self._records = records
+        self._records, self._rows = records, rows
         with (folder / INDEX).open("rb") as file, np.load(file) as arrays:
             self._index = dict(arrays)
+        if rows is not None:
+            self._index = index.taken(self._index, rows)
+            told = f"{self.fingerprint} {rows.tolist()}"
+            self.fingerprint = hashlib.sha256(told.encode()).hexdigest()
         self._index["joints_px"] = self._mapped(self._index["joints_px"])
         self.person_index = index.trainable(self._index)
 
     def __len__(self) -> int:
         """Return the number of photographs."""
-        return len(self._records)
+        return len(self._records) if self._rows is None else len(self._rows)
 
     def __getitem__(self, row: int) -> Photograph:
         """Return photograph `row` as its reader yielded it."""
@@ -70,7 +82,8 @@ class PhotographSource:
         from rmpe_jax.data import builder
 
         with _damage_named(self.folder):
-            photograph = builder.photograph(self._records[row], self._joints)
+            number = row if self._rows is None else int(self._rows[row])
+            photograph = builder.photograph(self._records[number], self._joints)
         joints_px = self._mapped(photograph.persons.joints_px)
         return photograph._replace(persons=photograph.persons._replace(joints_px=joints_px))
 
@@ -84,7 +97,12 @@ class PhotographSource:
 
     def with_joints(self, skeleton: Skeleton) -> "PhotographSource":
         """Return the same photographs with the joints of another skeleton, found by name."""
-        return PhotographSource(self.folder, self._records, skeleton)
+        return PhotographSource(self.folder, self._records, skeleton, self._rows)
+
+    def take(self, rows: Int[np.ndarray, " n"]) -> "PhotographSource":
+        """Return these photographs alone; what they are is part of the fingerprint."""
+        chosen = rows if self._rows is None else self._rows[rows]
+        return PhotographSource(self.folder, self._records, self.skeleton, chosen)
 
     def _mapped(self, joints_px: np.ndarray) -> np.ndarray:
         """Return the joints in the order of `skeleton`; those that the set lacks are unlabelled."""
@@ -100,8 +118,32 @@ def prepare(
     """Return the photographs of a split, writing them below `config.prepared` the first time.
 
     A folder appears only when it is complete. Of two processes that prepare the same one at once
-    the second waits for the first. `beam_runner` names an Apache Beam runner for large sets.
+    the second waits for the first. `beam_runner` names an Apache Beam runner for large sets. With
+    `config.folds` above 1 a part of the training photographs is missing: see `left_out`.
     """
+    source = _prepared(config, split, beam_runner)
+    if split == "train" and config.folds > 1:
+        return source.take(np.flatnonzero(_folds(source, config) != config.left_out))
+    return source
+
+
+def left_out(config: DataConfig) -> PhotographSource:
+    """Return the training photographs that `config.left_out` keeps from training."""
+    source = _prepared(config, "train", None)
+    return source.take(np.flatnonzero(_folds(source, config) == config.left_out))
+
+
+def _folds(source: PhotographSource, config: DataConfig) -> Int[np.ndarray, " n"]:
+    """Return the part that each photograph is in; they are dealt one after the other."""
+    if not config.left_out < config.folds <= len(source):
+        raise ValueError(
+            f"data.folds is {config.folds} and data.left_out {config.left_out}; of "
+            f"{len(source)} photographs 1 to {len(source)} parts can be made, which count from 0"
+        )
+    return np.arange(len(source)) % config.folds
+
+
+def _prepared(config: DataConfig, split: Split, beam_runner: str | None) -> PhotographSource:
     about = {"layout": LAYOUT, **listing.description(config, split)}
     name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     prepared = Path(config.prepared).expanduser()

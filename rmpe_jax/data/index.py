@@ -51,6 +51,12 @@ def annotations(index: Arrays) -> list[Annotation]:
     ]
 
 
+def taken(index: Arrays, rows: Int[np.ndarray, " n"]) -> Arrays:
+    """Return the arrays of these photographs alone, in this order."""
+    everything = annotations(index)
+    return arrays([everything[row] for row in rows], index["joints_px"].shape[1])
+
+
 def trainable(index: Arrays) -> Int[np.ndarray, "n 2"]:
     """Return (photograph, person) of everybody to train on.
 

@@ -429,3 +429,37 @@ def test_an_unknown_skeleton_is_not_taken_for_damage(tmp_path):
     dataset.prepare(synthetic(tmp_path), "train")
     with pytest.raises(ValueError, match="^data.skeleton is 'X'"):
         dataset.prepare(synthetic(tmp_path, skeleton="X"), "train")
+
+
+def test_parts_are_left_out_of_training_and_are_all_there_is(tmp_path):
+    settings = synthetic(tmp_path, synthetic_train=7)
+    everybody = dataset.prepare(settings, "train")
+    numbers = []
+    for part in range(3):
+        folded = replace(settings, folds=3, left_out=part)
+        rest, kept = dataset.prepare(folded, "train"), dataset.left_out(folded)
+        of_rest = [photograph.image_id for photograph in rest]
+        of_kept = [photograph.image_id for photograph in kept]
+        assert of_kept == [entry.image_id for entry in kept.annotations()]
+        assert sorted(of_rest + of_kept) == [photograph.image_id for photograph in everybody]
+        assert len(rest) == len(of_rest) and len(kept) in (2, 3)
+        assert rest.fingerprint not in (everybody.fingerprint, kept.fingerprint)
+        assert len(rest.person_index) + len(kept.person_index) == len(everybody.person_index)
+        again = rest.with_joints(MPII16)
+        assert [photograph.image_id for photograph in again] == of_rest
+        numbers += of_kept
+        assert len(dataset.prepare(folded, "validation")) == settings.synthetic_validation
+    assert len(set(numbers)) == 7
+
+
+def test_rows_of_rows_are_rows_of_the_whole(tmp_path):
+    everybody = dataset.prepare(synthetic(tmp_path, synthetic_train=7), "train")
+    some = everybody.take(np.array([5, 1, 3])).take(np.array([2, 0]))
+    assert [entry.image_id for entry in some] == [everybody[3].image_id, everybody[5].image_id]
+
+
+@pytest.mark.parametrize("folds, left_out", [(2, 2), (8, 0)])
+def test_parts_that_there_are_not(tmp_path, folds, left_out):
+    settings = synthetic(tmp_path, synthetic_train=7, folds=folds, left_out=left_out)
+    with pytest.raises(ValueError, match=f"data.folds is {folds}.*1 to 7 parts"):
+        dataset.prepare(settings, "train")
