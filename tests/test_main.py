@@ -329,3 +329,47 @@ def test_a_detectors_boxes_go_into_every_other_command(monkeypatch, tmp_path, ca
         monkeypatch, capsys, "predict", str(photo), "--checkpoint", str(tmp_path / "detector")
     )
     assert "is 'detector', which finds boxes and no joints" in said
+
+
+def test_detectors_of_others_box_files_and_a_set(monkeypatch, tmp_path, capsys, data_root):
+    pytest.importorskip("onnxruntime")
+    network = str(data_root / "weights/fastestdet_352.onnx")
+    photo, out = tmp_path / "photo.png", str(tmp_path / "boxes.json")
+    cv2.imwrite(str(photo), picture())
+    command(monkeypatch, "detect", "hog", str(photo), "--out", out)
+    assert "boxes in" in capsys.readouterr().out and json.loads(
+        (tmp_path / "boxes.json").read_text()
+    )
+    given = ("--set", "crowdpose", "--data.root", str(data_root / "mmpose_min/crowdpose"))
+    files = ("--annotations", "test_crowdpose.json", "--images", ".")
+    prepared = ("--prepared", str(tmp_path / "prepared"), "--out", out)
+    command(monkeypatch, "detect", network, *given, *files, *prepared)
+    assert "crowdpose validation: 2 images, people's boxes" in capsys.readouterr().out
+    assert {type(row["image_id"]) for row in json.loads((tmp_path / "boxes.json").read_text())} == {
+        int
+    }
+    said = stopped(monkeypatch, capsys, "detect", network, "--data.root", "x")
+    assert "give image files, or a data set: --set NAME --data.root DIR" in said
+    said = stopped(monkeypatch, capsys, "detect", network, str(photo), "--onnx-layout", "yolox")
+    assert "not those of --onnx-layout yolox" in said and "output 758: tensor(float)" in said
+    said = stopped(monkeypatch, capsys, "detect", "no/where", str(photo))
+    assert "'no/where' is no detector" in said
+
+
+def test_predict_takes_the_layout_of_an_onnx_file(monkeypatch, tmp_path, capsys, data_root):
+    pytest.importorskip("onnxruntime")
+    path = write_config(tmp_path)
+    command(monkeypatch, "train", path, "--train.steps", "1", "--train.batch-size", "2")
+    network = str(data_root / "weights/fastestdet_352.onnx")
+    given = (
+        "predict",
+        str(data_root / "demo/alphapose_1.jpg"),
+        "--checkpoint",
+        str(tmp_path / "run"),
+    )
+    given += ("--boxes", network, "--no-pictures", "--out", str(tmp_path / "out"))
+    command(monkeypatch, *given, "--box-threshold", "0.4")
+    poses = json.loads((tmp_path / "out/poses.json").read_text())
+    assert poses and all(0.4 <= pose["box_score"] <= 1 for pose in poses)
+    said = stopped(monkeypatch, capsys, *given, "--onnx-layout", "rtmdet")
+    assert "not those of --onnx-layout rtmdet" in said
