@@ -334,20 +334,18 @@ def test_a_detectors_boxes_go_into_every_other_command(monkeypatch, tmp_path, ca
 def test_detectors_of_others_box_files_and_a_set(monkeypatch, tmp_path, capsys, data_root):
     pytest.importorskip("onnxruntime")
     network = str(data_root / "weights/fastestdet_352.onnx")
-    photo, out = tmp_path / "photo.png", str(tmp_path / "boxes.json")
-    cv2.imwrite(str(photo), picture())
-    command(monkeypatch, "detect", "hog", str(photo), "--out", out)
-    assert "boxes in" in capsys.readouterr().out and json.loads(
-        (tmp_path / "boxes.json").read_text()
-    )
+    photo = data_root / "coco_pose/images/val/000000252219.jpg"
+    boxes = tmp_path / "boxes.json"
+    out = ("--out", str(boxes))
+    command(monkeypatch, "detect", "hog", str(photo), *out)
+    assert {row["image_id"] for row in json.loads(boxes.read_text())} == {photo.name}
+    assert "boxes in" in capsys.readouterr().out
     given = ("--set", "crowdpose", "--data.root", str(data_root / "mmpose_min/crowdpose"))
     files = ("--annotations", "test_crowdpose.json", "--images", ".")
-    prepared = ("--prepared", str(tmp_path / "prepared"), "--out", out)
-    command(monkeypatch, "detect", network, *given, *files, *prepared)
+    prepared = ("--prepared", str(tmp_path / "prepared"))
+    command(monkeypatch, "detect", network, *given, *files, *prepared, *out)
     assert "crowdpose validation: 2 images, people's boxes" in capsys.readouterr().out
-    assert {type(row["image_id"]) for row in json.loads((tmp_path / "boxes.json").read_text())} == {
-        int
-    }
+    assert all(isinstance(row["image_id"], int) for row in json.loads(boxes.read_text()))
     said = stopped(monkeypatch, capsys, "detect", network, "--data.root", "x")
     assert "give image files, or a data set: --set NAME --data.root DIR" in said
     said = stopped(monkeypatch, capsys, "detect", network, str(photo), "--onnx-layout", "yolox")
