@@ -163,24 +163,7 @@ class Eval:
             blur=old.blur if self.blur is None else self.blur,
             resamples=old.resamples if self.resamples is None else self.resamples,
         )
-        data = model.config.data
-        if self.data_set is None and (self.annotations or self.images):
-            raise ValueError(
-                "--annotations and --images are of another set: type --set NAME as well"
-            )
-        if self.data_set is not None:
-            data = configs.DataConfig(
-                source=self.data_set,
-                train_annotations=self.annotations,
-                train_images=self.images,
-                validation_annotations=self.annotations,
-                validation_images=self.images,
-                prepared=data.prepared,
-            )
-        if self.data_root is not None:
-            data = replace(data, root=self.data_root)
-        if self.prepared is not None:
-            data = replace(data, prepared=self.prepared)
+        data = _data(self, model.config.data)
         config = configs.checked(replace(model.config, evaluation=settings, data=data))
         model = replace(model, config=config)
         source = prepare(data, self.split).with_joints(model.skeleton)
@@ -249,37 +232,51 @@ class Score:
 
 @dataclass(frozen=True)
 class Detect:
-    """Box people with a trained detector: the file that --boxes, fit-pgpg and train read."""
+    """Box people with a detector: the file that --boxes, fit-pgpg and train read."""
 
-    checkpoint: tyro.conf.Positional[str]
-    """Work directory of a detector's run (configs/coco_small_detector.py)."""
-    images: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Image files; without any, the photographs of the run's data, on which boxes are scored."""
+    detector: tyro.conf.Positional[str]
+    """Work directory of a detector's run (configs/coco_small_detector.py), an .onnx file, or the
+    word hog (OpenCV's, a baseline)."""
+    files: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Image files; without any, the photographs of a set (default: the run's), on which boxes are
+    scored."""
+    onnx_layout: configs.OnnxLayout = "auto"
+    """What an .onnx file puts out."""
     split: Literal["validation", "train"] = "validation"
-    """Which photographs of the data."""
+    """Which photographs of the set."""
+    data_set: Annotated[configs.Source | None, tyro.conf.arg(name="set")] = None
+    """The data set, in --data.root."""
+    annotations: str = ""
+    """With --set: its annotations below the folder (default: as published)."""
+    images: str = ""
+    """With --set: its images (default: as published)."""
     data_root: Annotated[str | None, tyro.conf.arg(name="data.root")] = None
     """Where the data is, if not where it was at training."""
+    prepared: str | None = None
+    """Where records are (default: as for the run)."""
     out: Path = Path("boxes.json")
     """COCO-format detections; of image files by their names."""
 
     def run(self) -> None:
         """Write the boxes, and print how good they are where that is known."""
-        from rmpe_jax import human_detector
+        from rmpe_jax import detection
         from rmpe_jax.data import images
         from rmpe_jax.data.dataset import prepare
         from rmpe_jax.evaluation import human_boxes
+        from rmpe_jax.human_detector import DetectorModel
 
-        detector = human_detector.load(self.checkpoint)
-        if self.images:
+        detector = detection.detector(self.detector, onnx_layout=self.onnx_layout)
+        if self.files:
             found = [
                 record
-                for path in map(Path, self.images)
+                for path in map(Path, self.files)
                 for record in human_boxes.records(detector(images.read(path)), path.name)
             ]
         else:
-            data = detector.config.data
-            if self.data_root is not None:
-                data = replace(data, root=self.data_root)
+            of_run = detector.config.data if isinstance(detector, DetectorModel) else None
+            if self.data_set is None and of_run is None:
+                raise ValueError("give image files, or a data set: --set NAME --data.root DIR")
+            data = _data(self, of_run or configs.DataConfig())
             result, found = human_boxes.evaluate(detector, prepare(data, self.split))
             print(human_boxes.table(result))
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -307,7 +304,10 @@ class Predict:
     """The number of a camera, from 0."""
     boxes: Annotated[str | None, tyro.conf.arg(aliases=["--detfile"])] = None
     """COCO-format detections (by image_id or file name); the work directory of a detector's run;
-    one box as "x0,y0,x1,y1" in pixels; without it the whole image is one person's box."""
+    an .onnx file; the word hog (OpenCV's detector, a baseline); one box as "x0,y0,x1,y1" in pixels;
+    without it the whole image is one person's box."""
+    onnx_layout: configs.OnnxLayout = "auto"
+    """What an .onnx file of --boxes puts out."""
     nms: str = "none"
     """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
     box_threshold: float | None = None
@@ -350,6 +350,7 @@ class Predict:
         settings = Settings(
             nms=self.nms,
             box_threshold=self.box_threshold,
+            onnx_layout=self.onnx_layout,
             most=self.most,
             layout=self.format,
             pictures="all" if self.save_img else "none" if self.no_pictures else "files",
@@ -511,6 +512,27 @@ def main() -> None:
         if os.environ.get("RMPE_DEBUG"):
             raise
         sys.exit(f"rmpe: {error}\n(RMPE_DEBUG=1 rmpe ... shows where this came from)")
+
+
+def _data(given: Eval | Detect, of_run: configs.DataConfig) -> configs.DataConfig:
+    """Return the data of a run, or of the set that was given in its place."""
+    data = of_run
+    if given.data_set is None and (given.annotations or given.images):
+        raise ValueError("--annotations and --images are of another set: type --set NAME as well")
+    if given.data_set is not None:
+        data = configs.DataConfig(
+            source=given.data_set,
+            train_annotations=given.annotations,
+            train_images=given.images,
+            validation_annotations=given.annotations,
+            validation_images=given.images,
+            prepared=data.prepared,
+        )
+    if given.data_root is not None:
+        data = replace(data, root=given.data_root)
+    if given.prepared is not None:
+        data = replace(data, prepared=given.prepared)
+    return data
 
 
 def _keep_compiled() -> None:

@@ -56,6 +56,7 @@ def example_data() -> Path:
     return Path(os.environ.get("RMPE_DATA", "../shared/data"))
 
 
+OnnxLayout = Literal["auto", "yolox", "rtmdet", "fastestdet", "detr"]
 Source = Literal[
     "synthetic",
     "coco",

@@ -12,21 +12,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
+from rmpe_jax import suppression
 from rmpe_jax.checkpoint import load_model
 from rmpe_jax.config import Config, from_dict
 from rmpe_jax.data.crop import Cropper
-from rmpe_jax.geometry import affine, box_nms, boxes
+from rmpe_jax.geometry import affine
 from rmpe_jax.models.build import build_detector
 from rmpe_jax.models.detector import HumanDetector
 from rmpe_jax.models.variables import shapes
 from rmpe_jax.records import Detections, Variables
 
-CANDIDATES = 300  # best points of one photograph that go into suppression
-MOST = 100  # boxes of one photograph
-IOU = 0.6  # above which a box is suppressed by a better one: loose, as the pose NMS comes later
-LEAST_SCORE = 0.02
+CANDIDATES = 300  # best points of one photograph
 
 
 @dataclass(frozen=True)
@@ -39,23 +37,15 @@ class DetectorModel:
     meta: dict[str, Any]
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Detections:
-        """Return the people on an RGB image, at most MOST, by falling score; none is padding."""
+        """Return the people on an RGB image, by falling score; see `suppression.best`."""
         height, width, _ = image.shape
         side = self.config.model.input_height
         longer = float(max(height, width))
         theta = affine.from_box(np.array([0.0, 0.0, longer, longer]), height, width)
         window = Cropper(side, side)(image, theta)
-        boxes_px, score, kept = jax.tree.map(
-            np.asarray, _found(self.variables, window, module=self.module)
-        )
-        boxes_px = boxes.clip(boxes_px * (longer / side), height, width)
-        rows = np.flatnonzero(kept & (score >= LEAST_SCORE) & (boxes.size(boxes_px) > 0).all(1))
-        rows = rows[np.argsort(-score[rows], kind="stable")][:MOST]
-        return Detections(
-            boxes_px[rows].astype(np.float64),
-            score[rows].astype(np.float64),
-            np.ones(len(rows), bool),
-        )
+        found = _found(self.variables, window, module=self.module)
+        boxes_px, score = jax.tree.map(np.asarray, found)
+        return suppression.best(boxes_px * (longer / side), score, height, width)
 
 
 def load(path: str | Path) -> DetectorModel:
@@ -82,10 +72,9 @@ def load(path: str | Path) -> DetectorModel:
 @partial(jax.jit, static_argnames="module")
 def _found(
     variables: Variables, window: UInt8[Array, "s s 3"], *, module: HumanDetector
-) -> tuple[Float[Array, "p 4"], Float[Array, " p"], Bool[Array, " p"]]:
-    """Return (boxes in pixels of the window, scores, which stay) of the best candidates."""
+) -> tuple[Float[Array, "p 4"], Float[Array, " p"]]:
+    """Return (boxes in pixels of the window, scores) of the best candidates."""
     images = jnp.asarray(window, jnp.float32)[None] / 255
     found: Any = module.apply(variables, images, train=False)
     score, rows = jax.lax.top_k(jax.nn.sigmoid(found.logit[0]), min(CANDIDATES, found.logit.size))
-    boxes_px = found.boxes_px[0, rows]
-    return boxes_px, score, box_nms.keep(boxes_px, score, jnp.ones(len(score), bool), IOU)
+    return found.boxes_px[0, rows], score

@@ -19,7 +19,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
-from rmpe_jax import box_sources, skeletons, sources
+from rmpe_jax import detection, skeletons, sources
 from rmpe_jax.checkpoint import load_model
 from rmpe_jax.config import Config, EvaluationConfig, from_dict
 from rmpe_jax.data.augment import crop_theta
@@ -160,7 +160,7 @@ class PoseModel:
     def stream(
         self,
         source: Any,
-        detect: box_sources.Detect = box_sources.whole_image,
+        detect: detection.Detect = detection.whole_image,
         nms: NmsSet | None = None,
         *,
         most: int = MOST,

@@ -11,7 +11,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from rmpe_jax import box_sources, drawing, nms_sets, pose_formats, window
+from rmpe_jax import detection, drawing, nms_sets, pose_formats, window
+from rmpe_jax.config import OnnxLayout
 from rmpe_jax.frames import Frame
 from rmpe_jax.interrupts import stop_requests
 from rmpe_jax.json_list import json_list
@@ -29,13 +30,14 @@ Drawn = tuple[Result, np.ndarray | None, Path | None]  # the picture on it, and 
 class Settings(NamedTuple):
     """How to predict and what to write.
 
-    `nms` is a name or a file, see `nms_sets.chosen`; boxes below `box_threshold` are left out (see
-    `box_sources.chosen`); `most` people a frame are kept; `pictures`
-    are written of "files" (not of videos), of "all" frames, or of "none".
+    `nms` is a name or a file, see `nms_sets.chosen`; boxes below `box_threshold` are left out, and
+    `onnx_layout` says what an .onnx file puts out (see `detection.chosen`); `most` people a frame
+    are kept; `pictures` are written of "files" (not of videos), of "all" frames, or of "none".
     """
 
     nms: str = "none"
     box_threshold: float | None = None
+    onnx_layout: OnnxLayout = "auto"
     most: int = MOST
     layout: pose_formats.Format = "coco"
     pictures: Literal["files", "all", "none"] = "files"
@@ -55,14 +57,16 @@ def predict_files(
 ) -> list[Path]:
     """Write poses.json, frames.json, pictures and videos below `out`; return what was written.
 
-    `boxes` is what `box_sources.chosen` takes. poses.json holds poses in the layout that is asked
+    `boxes` is what `detection.chosen` takes. poses.json holds poses in the layout that is asked
     for, frames.json one record a frame, also of those that nobody is on or that could not be read.
     Such a frame is reported and skipped; if that is so for all, it is an error. Ctrl-C lets
     finish what is in flight, closes all files, and is raised then.
     """
     if not found:
         raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
-    detect = box_sources.chosen(boxes, threshold=settings.box_threshold)
+    detect = detection.chosen(
+        boxes, threshold=settings.box_threshold, onnx_layout=settings.onnx_layout
+    )
     nms = nms_sets.chosen(settings.nms)
     recorded = pose_formats.recorder(settings.layout, model.skeleton)
     work = stages(model, detect, nms, most=settings.most)

@@ -329,3 +329,45 @@ def test_a_detectors_boxes_go_into_every_other_command(monkeypatch, tmp_path, ca
         monkeypatch, capsys, "predict", str(photo), "--checkpoint", str(tmp_path / "detector")
     )
     assert "is 'detector', which finds boxes and no joints" in said
+
+
+def test_detectors_of_others_box_files_and_a_set(monkeypatch, tmp_path, capsys, data_root):
+    pytest.importorskip("onnxruntime")
+    network = str(data_root / "weights/fastestdet_352.onnx")
+    photo = data_root / "coco_pose/images/val/000000252219.jpg"
+    boxes = tmp_path / "boxes.json"
+    out = ("--out", str(boxes))
+    command(monkeypatch, "detect", "hog", str(photo), *out)
+    assert {row["image_id"] for row in json.loads(boxes.read_text())} == {photo.name}
+    assert "boxes in" in capsys.readouterr().out
+    given = ("--set", "crowdpose", "--data.root", str(data_root / "mmpose_min/crowdpose"))
+    files = ("--annotations", "test_crowdpose.json", "--images", ".")
+    prepared = ("--prepared", str(tmp_path / "prepared"))
+    command(monkeypatch, "detect", network, *given, *files, *prepared, *out)
+    assert "crowdpose validation: 2 images, people's boxes" in capsys.readouterr().out
+    assert all(isinstance(row["image_id"], int) for row in json.loads(boxes.read_text()))
+    said = stopped(monkeypatch, capsys, "detect", network, "--data.root", "x")
+    assert "give image files, or a data set: --set NAME --data.root DIR" in said
+    said = stopped(monkeypatch, capsys, "detect", network, str(photo), "--onnx-layout", "yolox")
+    assert "not those of --onnx-layout yolox" in said and "output 758: tensor(float)" in said
+    said = stopped(monkeypatch, capsys, "detect", "no/where", str(photo))
+    assert "'no/where' is no detector" in said
+
+
+def test_predict_takes_the_layout_of_an_onnx_file(monkeypatch, tmp_path, capsys, data_root):
+    pytest.importorskip("onnxruntime")
+    path = write_config(tmp_path)
+    command(monkeypatch, "train", path, "--train.steps", "1", "--train.batch-size", "2")
+    network = str(data_root / "weights/fastestdet_352.onnx")
+    given = (
+        "predict",
+        str(data_root / "demo/alphapose_1.jpg"),
+        "--checkpoint",
+        str(tmp_path / "run"),
+    )
+    given += ("--boxes", network, "--no-pictures", "--out", str(tmp_path / "out"))
+    command(monkeypatch, *given, "--box-threshold", "0.4")
+    poses = json.loads((tmp_path / "out/poses.json").read_text())
+    assert poses and all(0.4 <= pose["box_score"] <= 1 for pose in poses)
+    said = stopped(monkeypatch, capsys, *given, "--onnx-layout", "rtmdet")
+    assert "not those of --onnx-layout rtmdet" in said

@@ -15,6 +15,7 @@ from rich.progress import track
 from rmpe_jax.config import to_dict
 from rmpe_jax.data import images
 from rmpe_jax.data.dataset import PhotographSource
+from rmpe_jax.detection import Detector
 from rmpe_jax.evaluation.coco import ground_truth
 from rmpe_jax.evaluation.run import commit
 from rmpe_jax.geometry import boxes
@@ -68,14 +69,17 @@ def average_precision(
 
 
 def evaluate(
-    model: DetectorModel, source: PhotographSource, *, console: Console | None = None
+    detector: Detector, source: PhotographSource, *, console: Console | None = None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return (result, COCO results) of a detector on the photographs of a set."""
+    """Return (result, COCO results) of a detector on the photographs of a set.
+
+    The result of a detector that was trained here says from what it came.
+    """
     began = time.perf_counter()
     found: list[dict[str, Any]] = []
     for row in track(range(len(source)), description="Detecting", transient=True, console=console):
         photograph = source[row]
-        found += records(model(images.pixels(photograph)), photograph.image_id)
+        found += records(detector(images.pixels(photograph)), photograph.image_id)
     figures = average_precision(source.annotations(), source.skeleton, found)
     return {
         **figures,
@@ -84,13 +88,19 @@ def evaluate(
         "data_set": source.data_set,
         "split": source.split,
         "data_fingerprint": source.fingerprint,
+        "commit": commit(),
+        "seconds": round(time.perf_counter() - began, 1),
+        **(_origin(detector) if isinstance(detector, DetectorModel) else {}),
+    }, found
+
+
+def _origin(model: DetectorModel) -> dict[str, Any]:
+    return {
         "step": model.meta.get("step"),
         "trained_on": model.meta.get("data_fingerprint"),
         "trained_commit": model.meta.get("commit"),
-        "commit": commit(),
-        "seconds": round(time.perf_counter() - began, 1),
         "config": to_dict(model.config),
-    }, found
+    }
 
 
 def table(result: dict[str, Any]) -> str:

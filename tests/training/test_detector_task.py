@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rmpe_jax
-from rmpe_jax import human_detector
+from rmpe_jax import human_detector, suppression
 from rmpe_jax.config import Config, DataConfig, ModelConfig, OptimiserConfig, TrainConfig
 from rmpe_jax.data import detection_files, images
 from rmpe_jax.data.dataset import prepare
@@ -86,7 +86,7 @@ def test_boxes_are_sorted_inside_the_photograph_and_no_more_than_allowed(trained
     for shape in ((40, 200, 3), (300, 50, 3), (96, 96, 3)):
         image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
         found = detector(image)
-        assert len(found.score) <= human_detector.MOST and found.valid.all()
+        assert len(found.score) <= suppression.MOST and found.valid.all()
         assert (np.diff(found.score) <= 0).all() and (found.score <= 1).all()
         height, width, _ = shape
         assert (found.boxes_px >= 0).all()

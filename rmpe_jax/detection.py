@@ -1,20 +1,27 @@
-"""Where the boxes of people come from: a file, one box for all, or the whole picture. Pixels."""
+"""Where the boxes of people come from: a file, a detector, or one box for all. Pixels."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
-from rmpe_jax import human_detector
+from rmpe_jax import hog, human_detector, onnx_detector
+from rmpe_jax.config import OnnxLayout
 from rmpe_jax.data import detection_files
 from rmpe_jax.frames import IMAGE_SUFFIXES, Frame
 from rmpe_jax.records import Detections
 
-SURE = 0.2  # of our detector's boxes: for pictures; NMS and AP want more of them
+SURE = 0.2  # of a detector's boxes: for pictures; NMS and AP want more of them
+HOG = "hog"
+DETECTORS = f"the work directory of a detector's run, an .onnx file, the word {HOG}"
 
 Detect = Callable[[Frame], Detections]
 """From a frame that has an image to the people on it."""
+
+Detector = Callable[[UInt8[np.ndarray, "height width 3"]], Detections]
+"""From an RGB image to the people on it, by falling score."""
 
 
 def whole_image(frame: Frame) -> Detections:
@@ -25,19 +32,21 @@ def whole_image(frame: Frame) -> Detections:
     return _one([0.0, 0.0, float(width), float(height)])
 
 
-def chosen(boxes: str | None, *, threshold: float | None = None) -> Detect:
+def chosen(
+    boxes: str | None, *, threshold: float | None = None, onnx_layout: OnnxLayout = "auto"
+) -> Detect:
     """Return the function that is meant; boxes with a score below `threshold` are left out.
 
     A .json file of COCO-format detections, which name an image by the name of its file (or by its
     path, if several have this name) or by its number: that in the file's name, or in a video the
-    frame's from 0; the work directory of a detector's run; one box as "x0,y0,x1,y1"; or None, the
-    whole picture. Without a `threshold` a detector's boxes below SURE are left out, and none of a
-    file. Raises ValueError for anything else.
+    frame's from 0; what `detector` takes; one box as "x0,y0,x1,y1"; or None, the whole picture.
+    Without a `threshold` a detector's boxes below SURE are left out, and none of a file. Raises
+    ValueError for anything else.
     """
     if boxes is None:
         return whole_image
-    if Path(boxes).is_dir():
-        detect = _of_detector(human_detector.load(boxes))
+    if is_detector(boxes):
+        detect = _on_frames(detector(boxes, onnx_layout=onnx_layout))
         return _above(SURE if threshold is None else threshold, detect)
     if Path(boxes).suffix == ".json":
         return _above(threshold or 0.0, from_file(Path(boxes)))
@@ -45,11 +54,33 @@ def chosen(boxes: str | None, *, threshold: float | None = None) -> Detect:
         x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
     except ValueError:
         raise ValueError(
-            f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, the work "
-            "directory of a detector's run, or one box in pixels as "
+            f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, "
+            f"{DETECTORS}, or one box in pixels as "
             '"x0,y0,x1,y1" (--boxes=-5,... if it starts with a minus)'
         ) from None
     return lambda frame: _one([x_min, y_min, x_max, y_max])
+
+
+def is_detector(name: str) -> bool:
+    """Return whether a name is one of what `detector` takes; it may still be a bad one."""
+    if not name:  # which is a path to here
+        return False
+    return name == HOG or Path(name).is_dir() or Path(name).suffix.lower() == ".onnx"
+
+
+def detector(name: str, *, onnx_layout: OnnxLayout = "auto") -> Detector:
+    """Return a detector: of a run's work directory, of an .onnx file, or OpenCV's for "hog".
+
+    `onnx_layout` says what the outputs of an .onnx file are, see `onnx_layouts`. Raises ValueError
+    for anything else.
+    """
+    if not is_detector(name):
+        raise ValueError(f"{name!r} is no detector; allowed are {DETECTORS}")
+    if name == HOG:
+        return hog.find
+    if Path(name).is_dir():
+        return human_detector.load(name)
+    return onnx_detector.load(name, onnx_layout)
 
 
 def from_file(path: Path) -> Detect:
@@ -79,8 +110,8 @@ def _above(threshold: float, detect: Detect) -> Detect:
     return found
 
 
-def _of_detector(detector: human_detector.DetectorModel) -> Detect:
-    """Return the people that a detector finds on a frame."""
+def _on_frames(detector: Detector) -> Detect:
+    """Return the function that looks for people on the image of a frame."""
 
     def found(frame: Frame) -> Detections:
         assert frame.image is not None
