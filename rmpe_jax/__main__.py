@@ -307,9 +307,11 @@ class Predict:
     """The number of a camera, from 0."""
     boxes: Annotated[str | None, tyro.conf.arg(aliases=["--detfile"])] = None
     """COCO-format detections (by image_id or file name); the work directory of a detector's run;
-    one box as "x0,y0,x1,y1" in pixels; without it the whole image is one person's box."""
-    nms: str = "none"
-    """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
+    one box as "x0,y0,x1,y1" in pixels; without it those of the model's own detector, and of a model
+    without one the whole image as one person's box."""
+    nms: str | None = None
+    """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json
+    (default: that of the model, or none)."""
     box_threshold: float | None = None
     """Boxes below this score are not used (default: 0.2 of a detector, 0 of a file)."""
     most: int = 100
