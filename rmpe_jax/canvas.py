@@ -15,7 +15,9 @@ from rmpe_jax.geometry import boxes
 from rmpe_jax.records import Detections
 
 CANVAS_SIDES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-PERSON_COUNTS = (1, 2, 4, 8, 16, 32)  # beyond: multiples of the last
+# Rows that fill up cost as much as people, and every step is one more program to compile. Beyond:
+# multiples of the last.
+PERSON_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 MOST_IMAGES = 8  # in one call: more would only take more memory
 
 

@@ -83,7 +83,7 @@ def test_canvas_sides_are_few(length, side):
     assert canvas.rounded_up(length, canvas.CANVAS_SIDES) == side
 
 
-@pytest.mark.parametrize(("count", "room"), [(1, 1), (3, 4), (32, 32), (33, 64)])
+@pytest.mark.parametrize(("count", "room"), [(1, 1), (3, 3), (5, 6), (32, 32), (33, 64)])
 def test_person_counts_are_few(count, room):
     assert canvas.rounded_up(count, canvas.PERSON_COUNTS) == room
 

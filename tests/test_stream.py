@@ -181,7 +181,7 @@ def test_thirty_sizes_compile_few_programs(model):  # noqa: F811
     """At most one for each size of canvas and each count of people, padded."""
     random = np.random.default_rng(0)
     shapes = [(int(h), int(w)) for h, w in random.integers(40, (257, 380), (30, 2))]
-    counts = [3, 1, 4] * 10
+    counts = [5, 1, 6] * 10
 
     def detect(frame: Frame) -> Detections:
         return detections([[5, 5, 30, 30]] * counts[frame.number])
