@@ -2,7 +2,7 @@
 
     import rmpe_jax
     model = rmpe_jax.load("runs/synthetic")
-    poses = model(rmpe_jax.read_image("photo.jpg"), boxes)
+    poses = model(rmpe_jax.read_image("photo.jpg"), boxes=[[52, 30, 190, 410]])
 
 The names below are loaded when first used, so that importing the package costs nothing.
 """
@@ -31,7 +31,7 @@ _PLACES = {
     "read_image": ("data.images", "read"),
     "PoseModel": ("predict", "PoseModel"),
     "load": ("predict", "load"),
-    "poses_on_canvas": ("predict", "poses_on_canvas"),
+    "poses_on_canvas": ("chain", "poses_on_canvas"),
     "evaluate": ("evaluation.run", "evaluate"),
     "train": ("training.loop", "train"),
 }

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -235,8 +235,8 @@ class Detect:
     """Box people with a detector: the file that --boxes, fit-pgpg and train read."""
 
     detector: tyro.conf.Positional[str]
-    """Work directory of a detector's run (configs/coco_small_detector.py), an .onnx file, or the
-    word hog (OpenCV's, a baseline)."""
+    """shipped (that of the package), the work directory of a detector's run or its file of `rmpe
+    pack`, an .onnx file, or hog (OpenCV's, a baseline)."""
     files: tyro.conf.Positional[tuple[str, ...]] = ()
     """Image files; without any, the photographs of a set (default: the run's), on which boxes are
     scored."""
@@ -254,11 +254,39 @@ class Detect:
     """Where the data is, if not where it was at training."""
     prepared: str | None = None
     """Where records are (default: as for the run)."""
+    cross_fit: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Box the training photographs of a run by detectors that have not seen them: as many as
+    `folds` are trained, each without one part, in folders of the run. To fit PGPG and pose NMS."""
+    folds: int = 2
+    """Parts of --cross-fit."""
+    steps: int | None = None
+    """Training steps of each of them (default: those of the run)."""
     out: Path = Path("boxes.json")
     """COCO-format detections; of image files by their names."""
 
     def run(self) -> None:
         """Write the boxes, and print how good they are where that is known."""
+        found = self._cross_fitted() if self.cross_fit else self._found()
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.out.write_text(json.dumps(found))
+        print(f"{len(found)} boxes in {self.out}; use them: rmpe eval ... --boxes {self.out}")
+
+    def _cross_fitted(self) -> list[dict[str, Any]]:
+        from rmpe_jax import human_detector
+        from rmpe_jax.evaluation import human_boxes
+        from rmpe_jax.training.cross_fit import cross_fit
+
+        if self.files:
+            raise ValueError("--cross-fit boxes the training photographs of a run: no image files")
+        config = human_detector.load(self.detector).config
+        steps = config.train.steps if self.steps is None else self.steps
+        train = replace(config.train, steps=steps)
+        data = _data(self, config.data)
+        result, found = cross_fit(replace(config, train=train, data=data), self.folds)
+        print(human_boxes.table(result))
+        return found
+
+    def _found(self) -> list[dict[str, Any]]:
         from rmpe_jax import detection
         from rmpe_jax.data import images
         from rmpe_jax.data.dataset import prepare
@@ -267,31 +295,28 @@ class Detect:
 
         detector = detection.detector(self.detector, onnx_layout=self.onnx_layout)
         if self.files:
-            found = [
+            return [
                 record
                 for path in map(Path, self.files)
                 for record in human_boxes.records(detector(images.read(path)), path.name)
             ]
-        else:
-            of_run = detector.config.data if isinstance(detector, DetectorModel) else None
-            if self.data_set is None and of_run is None:
-                raise ValueError("give image files, or a data set: --set NAME --data.root DIR")
-            data = _data(self, of_run or configs.DataConfig())
-            result, found = human_boxes.evaluate(detector, prepare(data, self.split))
-            print(human_boxes.table(result))
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.out.write_text(json.dumps(found))
-        print(f"{len(found)} boxes in {self.out}; use them: rmpe eval ... --boxes {self.out}")
+        of_run = detector.config.data if isinstance(detector, DetectorModel) else None
+        if self.data_set is None and of_run is None:
+            raise ValueError("give image files, or a data set: --set NAME --data.root DIR")
+        data = _data(self, of_run or configs.DataConfig())
+        result, found = human_boxes.evaluate(detector, prepare(data, self.split))
+        print(human_boxes.table(result))
+        return found
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Find the poses of people in photographs, videos or before a camera, given their boxes."""
+    """Find the poses of people in photographs, videos or before a camera."""
 
-    checkpoint: str
-    """Work directory of a run."""
     images: tyro.conf.Positional[tuple[str, ...]] = ()
     """Image files, folders of them, patterns such as 'DIR/**/*.jpg', video files."""
+    checkpoint: str | None = None
+    """Work directory of a run, or a file of `rmpe pack` (default: the network of the package)."""
     image: str | None = None
     """One more of them."""
     indir: str | None = None
@@ -302,14 +327,16 @@ class Predict:
     """A video file."""
     webcam: int | None = None
     """The number of a camera, from 0."""
-    boxes: Annotated[str | None, tyro.conf.arg(aliases=["--detfile"])] = None
-    """COCO-format detections (by image_id or file name); the work directory of a detector's run;
-    an .onnx file; the word hog (OpenCV's detector, a baseline); one box as "x0,y0,x1,y1" in pixels;
-    without it the whole image is one person's box."""
+    boxes: Annotated[str, tyro.conf.arg(aliases=["--detfile"])] = "shipped"
+    """shipped: the detector of the package finds people. Or: COCO-format detections (by image_id or
+    file name); the work directory of a detector's run, or its file of `rmpe pack`; an .onnx file;
+    hog (OpenCV's detector, a baseline); one box as "x0,y0,x1,y1" in pixels; whole (the whole image
+    is one person's box)."""
     onnx_layout: configs.OnnxLayout = "auto"
     """What an .onnx file of --boxes puts out."""
-    nms: str = "none"
-    """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json."""
+    nms: str | None = None
+    """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json
+    (default: that of the model, or none)."""
     box_threshold: float | None = None
     """Boxes below this score are not used (default: 0.2 of a detector, 0 of a file)."""
     most: int = 100

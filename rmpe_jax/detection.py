@@ -1,5 +1,6 @@
 """Where the boxes of people come from: a file, a detector, or one box for all. Pixels."""
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +8,20 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from rmpe_jax import hog, human_detector, onnx_detector
+from rmpe_jax import hog, human_detector, onnx_detector, packed, shipped
 from rmpe_jax.config import OnnxLayout
 from rmpe_jax.data import detection_files
 from rmpe_jax.frames import IMAGE_SUFFIXES, Frame
 from rmpe_jax.records import Detections
 
 SURE = 0.2  # of a detector's boxes: for pictures; NMS and AP want more of them
-HOG = "hog"
-DETECTORS = f"the work directory of a detector's run, an .onnx file, the word {HOG}"
+HOG, SHIPPED, WHOLE = "hog", "shipped", "whole"
+DETECTORS = (
+    f"the work directory of a detector's run, its {packed.SUFFIX} or an .onnx file, the words "
+    f"{SHIPPED} and {HOG}"
+)
+
+NETWORKS = (".onnx", packed.SUFFIX)
 
 Detect = Callable[[Frame], Detections]
 """From a frame that has an image to the people on it."""
@@ -39,11 +45,12 @@ def chosen(
 
     A .json file of COCO-format detections, which name an image by the name of its file (or by its
     path, if several have this name) or by its number: that in the file's name, or in a video the
-    frame's from 0; what `detector` takes; one box as "x0,y0,x1,y1"; or None, the whole picture.
+    frame's from 0; what `detector` takes; one box as "x0,y0,x1,y1"; or "whole" or None, the whole
+    picture.
     Without a `threshold` a detector's boxes below SURE are left out, and none of a file. Raises
     ValueError for anything else.
     """
-    if boxes is None:
+    if boxes in (None, WHOLE):
         return whole_image
     if is_detector(boxes):
         detect = _on_frames(detector(boxes, onnx_layout=onnx_layout))
@@ -55,22 +62,30 @@ def chosen(
     except ValueError:
         raise ValueError(
             f"--boxes is {boxes!r}; allowed are a .json file of COCO-format detections, "
-            f"{DETECTORS}, or one box in pixels as "
+            f"{DETECTORS}, the word {WHOLE} (the whole picture), or one box in pixels as "
             '"x0,y0,x1,y1" (--boxes=-5,... if it starts with a minus)'
         ) from None
     return lambda frame: _one([x_min, y_min, x_max, y_max])
+
+
+def by_shipped() -> Detect:
+    """Return what finds people with the detector of the package, which is read when it is used."""
+    load = functools.cache(lambda: chosen(SHIPPED))
+    return lambda frame: load()(frame)
 
 
 def is_detector(name: str) -> bool:
     """Return whether a name is one of what `detector` takes; it may still be a bad one."""
     if not name:  # which is a path to here
         return False
-    return name == HOG or Path(name).is_dir() or Path(name).suffix.lower() == ".onnx"
+    path = Path(name)
+    return name in (HOG, SHIPPED) or path.is_dir() or path.suffix.lower() in NETWORKS
 
 
 def detector(name: str, *, onnx_layout: OnnxLayout = "auto") -> Detector:
-    """Return a detector: of a run's work directory, of an .onnx file, or OpenCV's for "hog".
+    """Return a detector: of a run's work directory or packed file, of an .onnx file, or by a word.
 
+    The words are "shipped", the one that comes with the package, and "hog", OpenCV's.
     `onnx_layout` says what the outputs of an .onnx file are, see `onnx_layouts`. Raises ValueError
     for anything else.
     """
@@ -78,7 +93,9 @@ def detector(name: str, *, onnx_layout: OnnxLayout = "auto") -> Detector:
         raise ValueError(f"{name!r} is no detector; allowed are {DETECTORS}")
     if name == HOG:
         return hog.find
-    if Path(name).is_dir():
+    if name == SHIPPED:
+        return human_detector.load(shipped.DETECTOR)
+    if Path(name).suffix.lower() != ".onnx":
         return human_detector.load(name)
     return onnx_detector.load(name, onnx_layout)
 

@@ -6,6 +6,7 @@ left (top) edge, so pixel j has its centre at j + 0.5. All marks have a dark rim
 visible on bright photographs; widths follow the size of the person or the image.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -242,6 +243,17 @@ def _title(sheet: Image, text: str, corner: tuple[np.integer, np.integer], room:
 
 
 def write(path: Path, image: Image) -> None:
-    """Write a picture to a file, or raise OSError naming it."""
-    if not cv2.imwrite(str(path), image[:, :, ::-1]):
-        raise OSError(f"{path}: the picture could not be written; is the folder writable?")
+    """Write a picture to a file, or raise OSError naming it; an earlier picture is kept then."""
+    # Not by cv2.imwrite, which says nothing of a small picture that a full disk did not take.
+    done, encoded = cv2.imencode(path.suffix, image[:, :, ::-1])
+    assert done
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(encoded.tobytes())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(
+            f"{path}: the picture could not be written ({error.strerror}); is the folder "
+            "writable, is the disk full?"
+        ) from error

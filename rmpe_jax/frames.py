@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from rmpe_jax import canvas
 from rmpe_jax.data import image_headers, images
 
 MAX_PIXELS = 50_000_000  # 150 MB decoded
@@ -91,10 +92,18 @@ def of_camera(camera: int, *, max_pixels: int = MAX_PIXELS) -> Generator[Frame, 
     return _of_open_camera(capture, camera, max_pixels)
 
 
-def of_images(pictures: Iterable[np.ndarray]) -> Generator[Frame, None, None]:
-    """Yield a frame for each array, RGB uint8 [height width 3], named by its number."""
-    for number, picture in enumerate(pictures):
-        yield Frame(f"{number:06d}", number, picture, None)
+def of_images(pictures: Iterable[Any], first: int = 0) -> Generator[Frame, None, None]:
+    """Yield a frame for each array, RGB uint8 [height width 3] or grey, named by its number.
+
+    What is no such image is a problem of its frame.
+    """
+    for number, picture in enumerate(pictures, first):
+        name, image, problem = f"{number:06d}", None, None
+        try:
+            image = canvas.checked_image(picture)
+        except ValueError as error:
+            problem = f"{name}: {error}"
+        yield Frame(name, number, image, problem)
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "height width 3"]:

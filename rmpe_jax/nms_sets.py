@@ -5,9 +5,6 @@ import math
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import jax
-import numpy as np
-
 from rmpe_jax.pose_nms import (
     ALPHAPOSE_COCO,
     RMPE_MPII,
@@ -15,9 +12,7 @@ from rmpe_jax.pose_nms import (
     NmsParameters,
     NmsSet,
     check,
-    pose_nms,
 )
-from rmpe_jax.records import Poses
 
 NAMED = {"rmpe_mpii": RMPE_MPII, "alphapose_coco": ALPHAPOSE_COCO}
 CHOICES = f"none, {', '.join(NAMED)}, or the fit_nms.json of `rmpe fit-nms`"
@@ -50,20 +45,6 @@ def read(path: Path) -> NmsSet:
         ) from error
     check(parameters)
     return named
-
-
-def suppressed(poses: Poses, named: NmsSet | None) -> Poses:
-    """Return the poses of one photograph that pose NMS keeps, as NumPy arrays without padding.
-
-    Any number of rows; few programs are compiled, because rows are padded to powers of two.
-    """
-    count = len(poses.valid)
-    if named is None or not count:
-        return poses
-    room = 1 << (count - 1).bit_length()
-    padded = jax.tree.map(lambda a: np.pad(a, [(0, room - count)] + [(0, 0)] * (a.ndim - 1)), poses)
-    kept = jax.tree.map(np.asarray, pose_nms(padded, *named))
-    return Poses(*(field[kept.valid] for field in kept))
 
 
 def _check_options(options: dict[str, Any]) -> None:

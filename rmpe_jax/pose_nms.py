@@ -42,6 +42,7 @@ class NmsParameters(NamedTuple):
     fraction: float = 0.1
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class NmsOptions:
     """What the paper leaves open, or the authors' code does otherwise; static under `jax.jit`."""
@@ -70,7 +71,10 @@ class NmsOptions:
 
 
 class NmsSet(NamedTuple):
-    """Parameters with the options they were tuned for: `pose_nms(poses, *RMPE_MPII)`."""
+    """Parameters with the options they were tuned for: `pose_nms(poses, *RMPE_MPII)`.
+
+    Under `jax.jit` the parameters are traced and the options static.
+    """
 
     parameters: NmsParameters
     options: NmsOptions

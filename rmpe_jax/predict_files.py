@@ -1,9 +1,11 @@
 """Poses of files, videos and cameras, written as JSON, pictures and videos. Boxes in pixels."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,6 +20,7 @@ from rmpe_jax.interrupts import stop_requests
 from rmpe_jax.json_list import json_list
 from rmpe_jax.pipeline import overlapped
 from rmpe_jax.predict import PoseModel
+from rmpe_jax.records import Detections
 from rmpe_jax.skeletons import Skeleton
 from rmpe_jax.sources import Source
 from rmpe_jax.stream import MOST, Result, stages
@@ -30,12 +33,13 @@ Drawn = tuple[Result, np.ndarray | None, Path | None]  # the picture on it, and 
 class Settings(NamedTuple):
     """How to predict and what to write.
 
-    `nms` is a name or a file, see `nms_sets.chosen`; boxes below `box_threshold` are left out, and
-    `onnx_layout` says what an .onnx file puts out (see `detection.chosen`); `most` people a frame
-    are kept; `pictures` are written of "files" (not of videos), of "all" frames, or of "none".
+    `nms` is a name or a file, see `nms_sets.chosen` (None: that of the model); boxes below
+    `box_threshold` are left out, and `onnx_layout` says what an .onnx file puts out (see
+    `detection.chosen`); `most` people a frame are kept; `pictures` are written of "files" (not of
+    videos), of "all" frames, or of "none".
     """
 
-    nms: str = "none"
+    nms: str | None = None
     box_threshold: float | None = None
     onnx_layout: OnnxLayout = "auto"
     most: int = MOST
@@ -57,23 +61,22 @@ def predict_files(
 ) -> list[Path]:
     """Write poses.json, frames.json, pictures and videos below `out`; return what was written.
 
-    `boxes` is what `detection.chosen` takes. poses.json holds poses in the layout that is asked
-    for, frames.json one record a frame, also of those that nobody is on or that could not be read.
+    `boxes` is what `detection.chosen` takes; with None the model's own `detect` finds people, if
+    it has one. poses.json holds poses in the layout that is asked for, frames.json one record a
+    frame, also of those that nobody is on or that could not be read.
     Such a frame is reported and skipped; if that is so for all, it is an error. Ctrl-C lets
     finish what is in flight, closes all files, and is raised then.
     """
     if not found:
         raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
-    detect = detection.chosen(
-        boxes, threshold=settings.box_threshold, onnx_layout=settings.onnx_layout
-    )
-    nms = nms_sets.chosen(settings.nms)
+    detect = _detector(model, boxes, settings)
+    if settings.nms is not None:
+        model = replace(model, nms=nms_sets.chosen(settings.nms))
     recorded = pose_formats.recorder(settings.layout, model.skeleton)
-    work = stages(model, detect, nms, most=settings.most)
+    work = stages(model, detect, most=settings.most)
     if settings.vis:
         window.check()
-    out.mkdir(parents=True, exist_ok=True)
-    results, frames = out / "poses.json", out / "frames.json"
+    results, frames = _room(out, "poses.json", "frames.json")
     written: list[Path] = []
     used: Counter[str] = Counter()  # stems of pictures
     told = Counter(frames=0, skipped=0, poses=0)
@@ -108,6 +111,36 @@ def predict_files(
     if told["frames"] == told["skipped"]:
         raise ValueError(f"none of the {told['frames']} files could be used, see above")
     return [*written, results, frames]
+
+
+def _detector(model: PoseModel, boxes: str | None, settings: Settings) -> detection.Detect:
+    """Return the function that finds the people: of the boxes that are named, or the model's."""
+    if boxes is not None or model.detect is None:
+        return detection.chosen(
+            boxes, threshold=settings.box_threshold, onnx_layout=settings.onnx_layout
+        )
+    own, least = model.detect, settings.box_threshold or 0.0
+
+    def found(frame: Frame) -> Detections:
+        all_ = own(frame)
+        return all_._replace(valid=np.asarray(all_.valid) & (np.asarray(all_.score) >= least))
+
+    return found
+
+
+def _room(out: Path, *names: str) -> list[Path]:
+    """Make the folder and return its files; OSError at once where one of them cannot be."""
+    for above in (out, *out.parents):
+        if above.is_file():
+            raise OSError(f"{above} is a file; --out wants a folder: give another name")
+    out.mkdir(parents=True, exist_ok=True)
+    files = [out / name for name in names]
+    for path in files:
+        if path.is_dir():
+            raise OSError(f"{path} is a folder where a file is to be written; give another --out")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise OSError(f"{path} is read-only; make it writable or give another --out")
+    return files
 
 
 def picture_of(result: Result, skeleton: Skeleton) -> np.ndarray:

@@ -124,7 +124,7 @@ class Poses(NamedTuple):
     """Poses on one photograph, padded to P; `boxes_px` are the raw proposals, not extended.
 
     `confidence` is the peak of each joint's heat-map clipped to [0, 1], `peak` is the same
-    unclipped; `score` ranks persons: in [0, 1] (see `rmpe_jax.predict.person_score`), and perhaps
+    unclipped; `score` ranks persons: in [0, 1] (see `rmpe_jax.chain.person_score`), and perhaps
     more after a pose NMS with support.
     """
 

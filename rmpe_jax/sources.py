@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from rmpe_jax import frames
@@ -74,7 +75,7 @@ def of(source: Any, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
         yield from camera(source, max_pixels=max_pixels).frames
     elif isinstance(source, str | Path):
         yield from _counted(named([source], max_pixels=max_pixels))
-    elif isinstance(source, np.ndarray) and source.ndim < 4:
+    elif isinstance(source, np.ndarray | jax.Array) and source.ndim < 4:
         yield from frames.of_images([source])
     else:
         yield from _of_many(source, max_pixels)
@@ -153,5 +154,4 @@ def _of_many(source: Iterable[Any], max_pixels: int) -> Iterator[Frame]:
             (frame,) = frames.of_files([Path(thing)], max_pixels=max_pixels)
             yield frame._replace(number=number)
         else:
-            (frame,) = frames.of_images([thing])
-            yield frame._replace(name=f"{number:06d}", number=number)
+            yield from frames.of_images([thing], number)

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rmpe_jax import nms_sets
+from rmpe_jax import canvas
 from rmpe_jax.frames import Frame
-from rmpe_jax.geometry import boxes
 from rmpe_jax.pipeline import overlapped
-from rmpe_jax.pose_nms import NmsSet
 from rmpe_jax.records import Detections, Poses
 
 MOST = 100  # people a frame
@@ -43,7 +41,6 @@ def stream(
     model: Model,
     frames: Iterable[Frame],
     detect: Callable[[Frame], Detections],
-    nms: NmsSet | None = None,
     *,
     most: int = MOST,
 ) -> Iterator[Result]:
@@ -53,13 +50,12 @@ def stream(
     raised here, as is what `frames` and `model` raise. See `pipeline.overlapped` for how it ends
     otherwise; Ctrl-C yields what is in flight and is raised then.
     """
-    return overlapped(frames, *stages(model, detect, nms, most=most))
+    return overlapped(frames, *stages(model, detect, most=most))
 
 
 def stages(
     model: Model,
     detect: Callable[[Frame], Detections],
-    nms: NmsSet | None = None,
     *,
     most: int = MOST,
 ) -> tuple[Callable[[Any], Any], ...]:
@@ -78,11 +74,10 @@ def stages(
             return result
         best, left_out = _best(found, most)
         try:
-            boxes.check(best.boxes_px, *frame.image.shape[:2])
+            given = canvas.proposed(frame.image, best.boxes_px, best.score)
         except ValueError as error:
             return result._replace(problem=f"{frame.name}: {error}")
-        poses = model(frame.image, best.boxes_px, best.score)
-        return result._replace(poses=nms_sets.suppressed(poses, nms), left_out=left_out)
+        return result._replace(poses=model(*given), left_out=left_out)
 
     return detected, posed
 

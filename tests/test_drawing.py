@@ -1,8 +1,11 @@
+import resource
+
 import cv2
 import numpy as np
 import pytest
 
 from rmpe_jax import drawing
+from rmpe_jax.data import images
 from rmpe_jax.geometry import affine
 from rmpe_jax.skeletons import COCO17, MPII16
 
@@ -191,3 +194,22 @@ def test_a_surer_joint_is_larger():
         for sure in (0.1, 0.3, 1.0, 1.5)
     ]
     assert 0 == sizes[0] < sizes[1] < sizes[2] == sizes[3]
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
+    """A limit on the size of files ends a write in the middle, as a full disk does."""
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+    drawing.write(path, noise)
+    np.testing.assert_array_equal(images.read(path), noise)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(OSError, match=r"a\.png: the picture could not be written.*disk full"):
+            drawing.write(path, noise[::-1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    np.testing.assert_array_equal(images.read(path), noise)
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match="absent.*could not be written .No such file"):
+        drawing.write(tmp_path / "absent" / "a.png", noise)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rmpe_jax"
 LAYERS = [
-    {"skeletons", "records", "config"},
+    {"skeletons", "records", "config", "shipped"},
     {"whole_body"},
     {"geometry"},
     {"drawing"},
     {"pipeline", "interrupts", "json_list", "packed", "suppression", "onnx_layouts"},
-    {"models", "data", "losses", "pose_nms", "checkpoint"},
+    {"models", "data", "losses", "pose_nms", "checkpoint", "canvas"},
     {"detection_losses", "human_detector", "onnx_detector", "hog", "frames", "nms_sets"},
-    {"detection", "sources", "stream"},
+    {"detection", "sources", "stream", "chain"},
     {"predict", "nms_baselines"},
     {"pack_run"},
     {"pose_formats", "video_files", "window"},
@@ -23,7 +23,7 @@ LAYERS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PACKAGES = {"geometry", "models", "data", "evaluation", "training"}
+PACKAGES = {"shipped", "geometry", "models", "data", "evaluation", "training"}
 
 
 def imported(source: str) -> Iterator[str]:

@@ -1,13 +1,10 @@
 import json
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 
 from rmpe_jax import nms_sets
-from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, pose_nms
-from rmpe_jax.predict import empty
-from tests.test_pose_nms import crowd, rows
+from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII
 
 
 def written(folder, named=RMPE_MPII, **changed):
@@ -70,19 +67,3 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, message):
 def test_values_that_mean_nothing_are_refused_by_name(tmp_path, changed, message):
     with pytest.raises(ValueError, match=message):
         nms_sets.read(written(tmp_path, **changed))
-
-
-@pytest.mark.parametrize("count", [1, 5, 8, 12])
-def test_rows_are_those_of_pose_nms_whatever_their_number(count):
-    poses = rows(crowd(0), slice(count))
-    expected = pose_nms(poses, *RMPE_MPII)
-    found = nms_sets.suppressed(poses, RMPE_MPII)
-    assert found.valid.all()
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, np.asarray(other)[np.asarray(expected.valid)], rtol=1e-5)
-
-
-def test_nothing_is_done_without_nms_or_without_poses():
-    poses = crowd(1)
-    assert nms_sets.suppressed(poses, None) is poses
-    assert len(nms_sets.suppressed(empty(17), RMPE_MPII).valid) == 0

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -7,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmpe_jax import predict
+from rmpe_jax.chain import person_score, poses_on_canvas, poses_on_canvases
 from rmpe_jax.config import STNConfig
+from rmpe_jax.frames import Frame
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise, started_from
-from rmpe_jax.predict import PoseModel, empty, person_score, poses_on_canvas, to_records
+from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, NmsOptions, NmsSet, pose_nms
+from rmpe_jax.predict import PoseModel, empty, to_records
 from rmpe_jax.records import Detections
 from rmpe_jax.skeletons import COCO17
 from tests import small
@@ -33,6 +36,11 @@ def picture(height: int = 120, width: int = 160, seed: int = 0) -> np.ndarray:
 BOXES = np.asarray([[10.0, 10, 70, 110], [60, 20, 150, 100], [-20, 40, 60, 140]])
 
 
+# Three people, two of them found twice; five boxes, so that some rows only fill up.
+CROWD = np.asarray([*BOXES, BOXES[0] + 0.05, BOXES[1]])
+SURE = np.asarray([0.9, 0.5, 0.1, 0.8, 0.3])
+
+
 def test_one_pose_a_box_in_their_order(model):
     poses = model(picture(), BOXES, [0.9, 0.5, 0.1])
     assert poses.joints_px.shape == (3, 17, 2)
@@ -45,14 +53,14 @@ def test_one_pose_a_box_in_their_order(model):
 
 def test_padding_people_or_canvas_changes_nothing(model):
     image = picture()
-    together = model(image, BOXES)
+    together = model(image, CROWD)
     for row, box in enumerate(BOXES):
         alone = model(image, box[None])
         np.testing.assert_allclose(alone.joints_px[0], together.joints_px[row], atol=2e-3)
     # The same content on a larger canvas: only the photograph's own black outside differs.
     larger = np.zeros((300, 500, 3), np.uint8)
     larger[:120, :160] = image
-    np.testing.assert_allclose(model(larger, BOXES).joints_px, together.joints_px, atol=2e-3)
+    np.testing.assert_allclose(model(larger, CROWD).joints_px, together.joints_px, atol=2e-3)
 
 
 def test_moving_picture_and_box_moves_the_pose(model):
@@ -68,7 +76,7 @@ def test_moving_picture_and_box_moves_the_pose(model):
 def test_few_sizes_compile_few_programs(model):
     before = poses_on_canvas._cache_size()
     for height, width in ((200, 230), (220, 190), (256, 256), (180, 250)):
-        for count in (3, 4):
+        for count in (5, 6):
             model(picture(height, width), np.tile(BOXES[:1], (count, 1)))
     assert poses_on_canvas._cache_size() - before <= 1
 
@@ -83,15 +91,6 @@ def test_a_grey_picture_is_the_same_in_three_channels(model):
     np.testing.assert_array_equal(
         model(grey, BOXES).joints_px, model(np.stack([grey] * 3, 2), BOXES).joints_px
     )
-
-
-@pytest.mark.parametrize(
-    "image",
-    [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)],
-)
-def test_a_wrong_picture_is_refused_with_what_is_allowed(model, image):
-    with pytest.raises(ValueError, match=r"allowed is RGB uint8 \[height width 3\].*read_image"):
-        model(image, BOXES)
 
 
 @pytest.mark.parametrize(
@@ -137,25 +136,9 @@ def test_gradients_flow_from_joints_to_pixels_when_decoding_by_expectation(model
     assert np.abs(gradient[10:50, 10:50]).max() > 0
 
 
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        ([0.5], "one for each of 3"),
-        ([0.5, 37, 0.1], "a score is 37.0; scores are in"),
-        ([0.5, np.nan, 0.1], "a score is nan"),
-    ],
-)
-def test_wrong_scores_are_refused(model, scores, message):
-    with pytest.raises(ValueError, match=message):
-        model(picture(), BOXES, scores)
-
-
-def test_rows_that_fill_up_are_not_valid_and_have_an_area():
-    """A crop of a box without area could not be undone."""
-    detections = predict.padded_detections(BOXES, np.ones(3))
-    assert detections.valid.tolist() == [True, True, True, False]
-    size = detections.boxes_px[:, 2:] - detections.boxes_px[:, :2]
-    assert (size > 0).all()
+def test_wrong_scores_are_refused(model):
+    with pytest.raises(ValueError, match=r"a score is 37.0; scores are in \[0, 1\]"):
+        model(picture(), BOXES, [0.5, 37, 0.1])
 
 
 def test_the_score_is_box_score_times_mean_of_the_sure_joints():
@@ -177,16 +160,132 @@ def test_rows_that_are_not_valid_leave_no_record():
     assert len(to_records(poses._replace(valid=np.asarray([True, False])), 1)) == 1
 
 
+NMS = {
+    "rmpe_mpii": RMPE_MPII,
+    "support": NmsSet(
+        ALPHAPOSE_COCO.parameters, NmsOptions(support=0.5, carried="weighted", matched_joints=9)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def confident(model) -> PoseModel:
+    """The same network with higher peaks, so that persons have scores above 0."""
+    variables = jax.tree.map(jnp.copy, model.variables)
+    variables["params"]["final_layer"]["kernel"] *= 20
+    return replace(model, variables=variables)
+
+
+@pytest.mark.parametrize("name", NMS)
+def test_pose_nms_in_the_call_is_that_after_it(confident, name):
+    """Rows that fill up must neither be kept nor merged, nor add to a score."""
+    before = confident(picture(), CROWD, SURE)
+    expected = pose_nms(before, *NMS[name])
+    kept = np.asarray(expected.valid)
+    assert 0 < kept.sum() < 5 and (expected.score > 0.01).all()
+    assert np.abs(np.asarray(expected.joints_px) - before.joints_px)[kept].max() > 0.01  # merged
+    found = replace(confident, nms=NMS[name])(picture(), CROWD, SURE)
+    assert found.valid.all() and len(found.valid) == kept.sum()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, np.asarray(other)[kept], rtol=1e-5)
+
+
+def test_other_parameters_of_pose_nms_compile_nothing_new(confident):
+    assert len(replace(confident, nms=RMPE_MPII)(picture(), CROWD, SURE).valid) < 5
+    before = poses_on_canvas._cache_size()
+    none_alike = RMPE_MPII._replace(parameters=RMPE_MPII.parameters._replace(eta=1e6))
+    assert len(replace(confident, nms=none_alike)(picture(), CROWD, SURE).valid) == 5
+    assert poses_on_canvas._cache_size() == before
+
+
+def test_wrong_parameters_of_pose_nms_are_refused(model):
+    wrong = RMPE_MPII._replace(parameters=RMPE_MPII.parameters._replace(sigma1=0.0))
+    with pytest.raises(ValueError, match="sigma1 is 0; finite numbers above 0"):
+        replace(model, nms=wrong)(picture(), CROWD, SURE)
+
+
+def finder(*wanted) -> Callable[[Frame], Detections]:
+    """Return a detector that finds each picture's own people, the first with a surer box."""
+
+    def detect(frame: Frame) -> Detections:
+        boxes = np.asarray(wanted[frame.number % len(wanted)], float).reshape(-1, 4)
+        score = np.linspace(0.9, 0.5, len(boxes))
+        return Detections(boxes, score, np.arange(len(boxes)) != 2)
+
+    return detect
+
+
+def test_a_model_with_a_detector_needs_no_boxes(model):
+    found = replace(model, detect=finder(CROWD))(picture())
+    rows = [0, 1, 3, 4]  # the third is none
+    expected = model(picture(), boxes=CROWD[rows], scores=np.linspace(0.9, 0.5, 5)[rows])
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    nobody = replace(model, detect=finder([]))(picture())
+    assert nobody.joints_px.shape == (0, 17, 2)
+
+
+def test_a_model_without_a_detector_says_what_to_type(model):
+    with pytest.raises(ValueError, match=r"no boxes came.*boxes=\[\[x_min.*detect=\.\.\."):
+        model(picture())
+    with pytest.raises(ValueError, match="scores came without boxes"):
+        model(picture(), scores=[0.5])
+
+
+def assert_same(found, expected):
+    """Assert poses equal to 1e-5 of the picture's side."""
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.joints_px, other.joints_px, atol=1e-5 * 160)
+        for name in ("confidence", "peak", "boxes_px", "box_score", "score"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-5)
+
+
+SIZES = [(120, 160), (100, 90), (120, 300), (256, 256), (80, 160)]
+PEOPLE = [CROWD, BOXES[:1], CROWD, [], CROWD / 2]
+
+
+def test_a_list_of_images_gives_what_each_gives_alone(confident):
+    through = replace(confident, nms=RMPE_MPII)
+    images = [picture(*size, seed) for seed, size in enumerate(SIZES)]
+    scores = [np.linspace(1, 0.5, len(wanted)) for wanted in PEOPLE]
+    alone = [through(*given) for given in zip(images, PEOPLE, scores, strict=True)]
+    assert [len(poses.valid) for poses in alone] != [len(wanted) for wanted in PEOPLE]
+    assert_same(through(images, boxes=PEOPLE, scores=scores), alone)
+
+
+def test_an_array_of_images_is_a_list_of_them_and_the_detector_finds_their_people(model):
+    images = np.stack([picture(seed=seed) for seed in range(3)])
+    wanted = [BOXES[:2], [], BOXES[1:]]
+    through = replace(model, detect=finder(*wanted))
+    alone = [model(images[row], wanted[row], [0.9, 0.5][: len(wanted[row])]) for row in range(3)]
+    assert_same(through(images), alone)
+    assert_same(through(jnp.asarray(images)), alone)
+    assert model([]) == []
+
+
+def test_images_of_one_shape_are_one_call(model):
+    """17 of one canvas and one count of people: three calls of one program."""
+    images = [picture(120 + seed, 160, seed) for seed in range(17)]
+    before = poses_on_canvases._cache_size()
+    found = model(images, [BOXES[:1]] * 17)
+    assert poses_on_canvases._cache_size() - before == 1
+    assert_same(found[15:], [model(image, BOXES[:1]) for image in images[15:]])
+
+
 @pytest.mark.parametrize(
-    ("length", "side"), [(1, 256), (256, 256), (257, 384), (4097, 6144), (9000, 16384)]
+    ("given", "message"),
+    [
+        ({"boxes": BOXES}, "boxes has 3 entries for 2 images; a list of images wants a list"),
+        ({"boxes": [BOXES, BOXES], "scores": [1.0]}, "scores has 1 entries for 2 images"),
+        ({"boxes": [BOXES, [[5, 5, 5, 9]]]}, r"image 1: boxes\[0\] = .*no area"),
+        ({"boxes": [BOXES, BOXES[0]]}, r"image 1: boxes is one box; .*type \[box\]"),
+        ({}, "image 0: no boxes came"),
+    ],
 )
-def test_canvas_sides_are_few(length, side):
-    assert predict._canvas_side(length) == side
-
-
-@pytest.mark.parametrize(("count", "room"), [(1, 1), (3, 4), (32, 32), (33, 64)])
-def test_person_rooms_are_few(count, room):
-    assert predict._person_room(count) == room
+def test_of_many_images_the_wrong_one_is_named(model, given, message):
+    with pytest.raises(ValueError, match=message):
+        model([picture(), picture()], **given)
 
 
 @pytest.fixture(scope="module", params=["small", "pose"])

@@ -4,14 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from rmpe_jax import drawing, frames, window
+from rmpe_jax.pose_nms import RMPE_MPII
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.predict_files import Settings, predict_files
+from rmpe_jax.records import Detections
 from rmpe_jax.sources import named
 from tests import videos
 from tests.test_predict import model, picture  # noqa: F401  (the fixture)
@@ -202,9 +207,101 @@ def test_a_full_disk_is_an_error_and_earlier_results_are_kept(model, tmp_path, m
     assert len(records(tmp_path / "out", "frames.json")) == 2
 
 
+def test_the_models_own_detector_and_nms_are_the_default(model, tmp_path):  # noqa: F811
+    def detect(frame: frames.Frame) -> Detections:
+        return Detections(
+            np.tile([[10.0, 10, 70, 110]], (3, 1)), np.array([1, 0.5, 0.2]), np.ones(3, bool)
+        )
+
+    write(tmp_path / "a.png", picture())
+    own = replace(model, detect=detect, nms=RMPE_MPII)
+
+    def scores(boxes=None, **settings) -> list[float]:
+        given = named([str(tmp_path / "a.png")])
+        predict_files(own, given, boxes, tmp_path, Settings(pictures="none", **settings))
+        return [record["box_score"] for record in records(tmp_path)]
+
+    assert scores() == [1.0]
+    assert scores(nms="none") == pytest.approx([1, 0.5, 0.2])
+    assert scores(nms="none", box_threshold=0.4) == pytest.approx([1, 0.5])
+    assert scores("20,20,60,100") == [1.0]
+    assert records(tmp_path)[0]["bbox"] == [20, 20, 40, 80]
+
+
+def test_pictures_of_every_kind_have_poses(model, tmp_path):  # noqa: F811
+    """CMYK, 16 bits, alpha, grey with alpha, one bit, and turned by EXIF: 160 x 120 upright."""
+    image, exif = PIL.Image.fromarray(picture()), PIL.Image.Exif()
+    exif[0x0112] = 6
+    deep = PIL.Image.fromarray(np.full((120, 160), 40000, np.uint16))
+    image.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    deep.save(tmp_path / "deep.png")
+    for mode in ("RGBA", "LA", "L", "P", "1"):
+        image.convert(mode).save(tmp_path / f"{mode}.png")
+    assert cv2.imwrite(str(tmp_path / "deep_colour.png"), picture().astype(np.uint16) * 257)
+    image.transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
+    predict_files(model, named([tmp_path]), None, tmp_path / "out", Settings(pictures="none"))
+    told = records(tmp_path / "out", "frames.json")
+    assert len(told) == 9 and len(records(tmp_path / "out")) == 9
+    assert {(frame["height"], frame["width"], frame["problem"]) for frame in told} == {
+        (120, 160, None)
+    }
+
+
+def test_a_picture_cut_off_and_one_of_too_many_pixels_cost_themselves_only(model, tmp_path):  # noqa: F811
+    good, cut = write(tmp_path / "a.png", picture()), tmp_path / "cut.jpg"
+    write(cut, picture())
+    videos.cut(cut, 0.5)
+    large, notes = write(tmp_path / "large.png", picture(200, 300)), tmp_path / "notes.txt"
+    notes.write_text("no picture")
+    given = named([str(cut), large, str(notes), good], max_pixels=30_000)
+    predict_files(model, given, None, tmp_path / "out")
+    *problems, last = [frame["problem"] for frame in records(tmp_path / "out", "frames.json")]
+    for problem, told in zip(
+        problems, ("is cut off after", "--max-pixels 60000", "'.txt'"), strict=True
+    ):
+        assert told in problem
+    assert last is None and len(records(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("name", ["poses.json", "frames.json"])
+def test_a_folder_in_a_files_place_is_an_error_before_the_work(model, tmp_path, name):  # noqa: F811
+    (tmp_path / "out" / name).mkdir(parents=True)
+    path = write(tmp_path / "a.png", picture())
+    with pytest.raises(OSError, match=f"{name} is a folder where a file is to be written"):
+        predict_files(model, named([path]), None, tmp_path / "out")
+    assert [found.name for found in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_a_folder_in_a_pictures_place_is_an_error_and_earlier_results_are_kept(model, tmp_path):  # noqa: F811
+    (tmp_path / "out" / "1_poses.png").mkdir(parents=True)
+    paths = [write(tmp_path / f"{name}.png", picture()) for name in range(3)]
+    with pytest.raises(OSError, match="1_poses.png: the picture could not be written"):
+        predict_files(model, named(paths), None, tmp_path / "out")
+    assert [record["image_id"] for record in records(tmp_path / "out")] == ["0.png"]
+
+
+def test_a_file_in_the_folders_place_is_an_error(model, tmp_path):  # noqa: F811
+    path = write(tmp_path / "a.png", picture())
+    for out in (path, f"{path}/deeper"):
+        with pytest.raises(OSError, match="a.png is a file; --out wants a folder"):
+            predict_files(model, named([path]), None, Path(out))
+
+
+def test_a_file_that_is_read_only_is_an_error_before_the_work(model, tmp_path, monkeypatch):  # noqa: F811
+    """Who may write everywhere, such as root, meets none: the question is answered for them."""
+    path = write(tmp_path / "a.png", picture())
+    (tmp_path / "poses.json").write_text("[3]")
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "poses.json")
+    with pytest.raises(OSError, match="poses.json is read-only; make it writable or give another"):
+        predict_files(model, named([path]), None, tmp_path)
+    assert (tmp_path / "poses.json").read_text() == "[3]"
+
+
 INTERRUPTED = """
 import sys, time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 import numpy as np
 from rmpe_jax import __main__ as main
 from rmpe_jax.frames import Frame
@@ -213,8 +310,11 @@ from rmpe_jax.skeletons import COCO17
 from rmpe_jax.sources import Source
 from tests.test_stream import fake
 
+@dataclass
 class Model:
-    skeleton = COCO17
+    skeleton: Any = COCO17
+    detect: Any = None
+    nms: Any = None
     def __call__(self, image, boxes, scores=None):
         time.sleep(0.005)
         return fake(image, boxes, scores)

@@ -1,23 +1,28 @@
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmpe_jax import nms_sets, sources
+from rmpe_jax import canvas, sources
+from rmpe_jax.chain import poses_on_canvas
 from rmpe_jax.frames import Frame
 from rmpe_jax.pipeline import ROOM
-from rmpe_jax.predict import CANVAS_SIDES, PERSON_COUNTS, poses_on_canvas
+from rmpe_jax.pose_nms import RMPE_MPII, NmsSet
 from rmpe_jax.records import Detections, Poses
 from rmpe_jax.stream import stream
 from tests import videos
 from tests.test_predict import model, picture  # noqa: F401  (the fixture)
 
+BOX = [10.0, 10, 90, 110]
 
-def fake(image: np.ndarray, boxes_px, scores=None) -> Poses:
+
+def fake(image: np.ndarray, boxes, scores=None) -> Poses:
     """Return poses whose joints lie in the middle of the boxes."""
-    boxes = np.asarray(boxes_px, np.float32).reshape(-1, 4)
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     count = len(boxes)
     joints = np.repeat((boxes[:, None, :2] + boxes[:, None, 2:]) / 2, 17, axis=1)
     ones = np.ones((count, 17), np.float32)
@@ -59,7 +64,16 @@ def test_boxes_that_cannot_be_used_cost_their_frame_only():
 
     results = list(stream(fake, frames(3), detect))
     assert [len(result.poses.valid) for result in results] == [1, 0, 1]
-    assert "1: " in (results[1].problem or "") and "box" in (results[1].problem or "")
+    assert "1: boxes[0] = (500, 500, 600, 600): it lies" in (results[1].problem or "")
+
+
+def test_scores_that_cannot_be_used_cost_their_frame_only():
+    def detect(frame: Frame) -> Detections:
+        return detections([BOX], [7.0]) if frame.number == 1 else one(frame)
+
+    results = list(stream(fake, frames(3), detect))
+    assert [len(result.poses.valid) for result in results] == [1, 0, 1]
+    assert "1: a score is 7.0; scores are in [0, 1]" in (results[1].problem or "")
 
 
 def test_of_many_people_the_best_are_kept_in_their_order():
@@ -79,12 +93,6 @@ def test_rows_that_are_not_valid_are_no_people():
     found = detections([[0, 0, 5, 5], [0, 0, 9, 9]])._replace(valid=np.asarray([False, True]))
     (result,) = stream(fake, frames(1), lambda frame: found)
     assert result.poses.boxes_px.tolist() == [[0, 0, 9, 9]] and result.left_out == 0
-
-
-def test_pose_nms_is_applied():
-    found = detections([[0, 0, 20, 20], [0, 0, 20, 20]], [0.5, 0.9])
-    (result,) = stream(fake, frames(1), lambda frame: found, nms_sets.chosen("rmpe_mpii"))
-    assert len(result.poses.valid) == 1
 
 
 def test_what_detect_raises_ends_the_stream_after_what_was_before():
@@ -139,6 +147,27 @@ def test_the_model_streams_what_it_finds_in_single_images(model, tmp_path):  # n
         np.testing.assert_array_equal(result.image, image)
 
 
+def test_the_models_own_detector_and_nms_are_the_default(model):  # noqa: F811
+    own = replace(model, detect=lambda frame: detections([BOX, BOX]), nms=RMPE_MPII)
+    (result,) = own.stream(picture())
+    assert result.poses.boxes_px.tolist() == [BOX]
+    other = NmsSet(RMPE_MPII.parameters._replace(eta=1e6), RMPE_MPII.options)
+    (result,) = own.stream(picture(), nms=other)
+    assert len(result.poses.valid) == 2
+    (result,) = own.stream(picture(), one)
+    assert result.poses.boxes_px.tolist() == [[0, 1, 9, 11]]
+
+
+def test_what_is_no_image_costs_its_frame_only(model):  # noqa: F811
+    given = [picture(), np.zeros((9, 9, 3)), picture()[:, ::-1], None, picture()[..., 0]]
+    results = list(model.stream([*given, jnp.asarray(picture())]))
+    assert [len(result.poses.valid) for result in results] == [1, 0, 1, 0, 1, 1]
+    assert "000001: the image has shape (9, 9, 3)" in (results[1].problem or "")
+    assert "000003: " in (results[3].problem or "")
+    (single,) = model.stream(jnp.asarray(picture()))
+    np.testing.assert_array_equal(single.poses.joints_px, results[0].poses.joints_px)
+
+
 def test_real_frames_of_a_video_come_one_by_one(model, tmp_path, data_root):  # noqa: F811
     path = videos.write(
         tmp_path / "bonn.mp4", videos.pictures(data_root / "bonn_video/images", 180, 320)[:8]
@@ -152,25 +181,24 @@ def test_thirty_sizes_compile_few_programs(model):  # noqa: F811
     """At most one for each size of canvas and each count of people, padded."""
     random = np.random.default_rng(0)
     shapes = [(int(h), int(w)) for h, w in random.integers(40, (257, 380), (30, 2))]
-    counts = [3, 1, 4] * 10
+    counts = [5, 1, 6] * 10
 
     def detect(frame: Frame) -> Detections:
         return detections([[5, 5, 30, 30]] * counts[frame.number])
 
-    def rounded(number: int, to: tuple[int, ...]) -> int:
-        return min(size for size in to if size >= number)
+    def padded(shape: tuple[int, int], count: int) -> tuple[int, ...]:
+        image = np.zeros((*shape, 3), np.uint8)
+        return canvas.shapes(canvas.proposed(image, [[5, 5, 30, 30]] * count, None))
 
-    due = {
-        (rounded(h, CANVAS_SIDES), rounded(w, CANVAS_SIDES), rounded(count, PERSON_COUNTS))
-        for (h, w), count in zip(shapes, counts, strict=True)
-    }
+    due = {padded(*given) for given in zip(shapes, counts, strict=True)}
     assert len(due) == 4 and len(set(shapes)) == 30
+    through = replace(model, nms=RMPE_MPII)
     before = poses_on_canvas._cache_size()
-    results = list(model.stream([picture(*shape) for shape in shapes], detect))
-    assert [len(result.poses.valid) for result in results] == counts
+    results = list(through.stream([picture(*shape) for shape in shapes], detect))
+    assert [len(result.poses.valid) for result in results] == [1] * 30
     assert poses_on_canvas._cache_size() - before <= len(due)
     compiled = poses_on_canvas._cache_size()
-    list(model.stream([picture(*shape, seed=1) for shape in shapes], detect))
+    list(through.stream([picture(*shape, seed=1) for shape in shapes], detect))
     assert poses_on_canvas._cache_size() == compiled
 
 

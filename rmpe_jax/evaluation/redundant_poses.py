@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmpe_jax.chain import person_score
 from rmpe_jax.data import coco as coco_files
 from rmpe_jax.evaluation import coco, fast_oks
 from rmpe_jax.geometry import boxes
-from rmpe_jax.predict import person_score
 from rmpe_jax.records import Poses
 from rmpe_jax.skeletons import Skeleton
 

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +58,7 @@ def evaluate(
     settings = model.config.evaluation
     source = source.with_joints(model.skeleton)
     proposals, nms = read_proposals(settings, source), nms_sets.chosen(settings.nms)
+    model = replace(model, nms=nms)
     records: Records = []
     left_out = 0
     for index in track(
@@ -69,7 +70,7 @@ def evaluate(
         usable = _rows(found, visible)
         left_out += int((~visible).sum())
         poses = model(images.pixels(photograph), usable.boxes_px, usable.score)
-        made = to_records(nms_sets.suppressed(poses, nms), photograph.image_id)
+        made = to_records(poses, photograph.image_id)
         if proposals is None and nms is None:
             people = photograph.persons.person_id[photograph.persons.to_find][visible]
             made = [r | {"person_id": int(n)} for r, n in zip(made, people, strict=True)]

@@ -98,20 +98,20 @@ def check(boxes_px: object, height: int, width: int) -> Float[np.ndarray, "n 4"]
     try:
         boxes = np.asarray(boxes_px, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"boxes_px must be numbers, [n 4]; got {boxes_px!r}") from error
+        raise ValueError(f"boxes must be numbers, [n 4]; got {boxes_px!r}") from error
     if boxes.shape == (0,):
         return np.zeros((0, 4))
     if boxes.shape == (4,):
-        raise ValueError("boxes_px is one box; a list of boxes is needed: type [box]")
+        raise ValueError("boxes is one box; a list of boxes is needed: type [box]")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
-            "boxes_px must be rows of (x_min, y_min, x_max, y_max), shape [n 4]; got shape "
+            "boxes must be rows of (x_min, y_min, x_max, y_max), shape [n 4]; got shape "
             f"{list(boxes.shape)}. For no boxes type numpy.zeros((0, 4))"
         )
     for row, box in enumerate(boxes):
         if problem := _problem(box, height, width):
             numbers = ", ".join(f"{value:g}" for value in box)
-            raise ValueError(f"boxes_px[{row}] = ({numbers}): {problem}")
+            raise ValueError(f"boxes[{row}] = ({numbers}): {problem}")
     return boxes
 
 
@@ -127,7 +127,7 @@ def _problem(box: Float[np.ndarray, " 4"], height: int, width: int) -> str | Non
     if x_max <= x_min or y_max <= y_min:
         return (
             "it has no area: x_max must be above x_min and y_max above y_min. If the rows are "
-            "(x, y, width, height), type rmpe_jax.geometry.boxes.from_xywh(boxes_px)"
+            "(x, y, width, height), type rmpe_jax.geometry.boxes.from_xywh(boxes)"
         )
     if x_max <= 0 or y_max <= 0 or x_min >= width or y_min >= height:
         return (

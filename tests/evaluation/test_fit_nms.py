@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from rmpe_jax import nms_sets
+from rmpe_jax.chain import person_score
 from rmpe_jax.evaluation import (
     coco,
     fast_oks,
@@ -21,7 +22,7 @@ from rmpe_jax.evaluation import (
     redundant_poses,
 )
 from rmpe_jax.pose_nms import ALPHAPOSE_COCO, RMPE_MPII, NmsParameters, pose_nms
-from rmpe_jax.predict import person_score, to_records
+from rmpe_jax.predict import to_records
 from rmpe_jax.records import Poses
 from rmpe_jax.skeletons import COCO17
 from tests.evaluation.test_coco import photograph
