@@ -44,13 +44,14 @@ UNKNOWN = [
     [Port("output", [1, 300, 6])],  # boxes after suppression
     [Port("output", [1, 126, 5])],
     [Port("heat", [1, 80, 16, 24])],  # of another stride
-    [Port("boxes", [1, 900, 4]), Port("scores", [1, 900, 81])],  # SSD
+    [Port("boxes", [1, 900, 4]), Port("scores", [1, 900, 2])],  # SSD
     [Port("logits", [1, 300, 91]), Port("boxes", [1, 300, 4])],  # COCO's ids with their gaps
     RTMDET_APART[:3] + [Port(str(i), [1, 1, 8, 12]) for i in range(3)] + RTMDET_APART[3:],  # FCOS
     RTMDET[:2],
     [Port("a", [1, 4, 8, 12])] * 3,
     [Port(str(rows), [1, rows, columns, 4]) for rows, columns in LEVELS],
-    [Port(str(rows), [1, 2 * rows, 2 * columns, 5]) for rows, columns in LEVELS],  # strides 4 to 16
+    [Port(str(rows), [1, 2 * rows, columns, 5]) for rows, columns in LEVELS],
+    [Port(str(rows), [1, rows, 2 * columns, 5]) for rows, columns in LEVELS],
     [],
 ]
 
