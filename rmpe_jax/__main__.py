@@ -338,7 +338,7 @@ class Predict:
     """Pose NMS, for boxes of a detector: none, rmpe_mpii, alphapose_coco, or a fit_nms.json
     (default: that of the model, or none)."""
     box_threshold: float | None = None
-    """Boxes below this score are not used (default: 0.2 of a detector, 0 of a file)."""
+    """Boxes below this score are not used (default: 0.3 of a detector, 0 of a file)."""
     most: int = 100
     """People a frame: of more, those with the best boxes are kept."""
     max_pixels: int = 50_000_000

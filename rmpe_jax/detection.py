@@ -14,7 +14,7 @@ from rmpe_jax.data import detection_files
 from rmpe_jax.frames import IMAGE_SUFFIXES, Frame
 from rmpe_jax.records import Detections
 
-SURE = 0.2  # of a detector's boxes: for pictures; NMS and AP want more of them
+SURE = 0.3  # of a detector's boxes: for pictures; NMS and AP want more of them
 HOG, SHIPPED, WHOLE = "hog", "shipped", "whole"
 DETECTORS = (
     f"the work directory of a detector's run, its {packed.SUFFIX} or an .onnx file, the words "

@@ -1,7 +1,8 @@
 """Find people with our own detector: a photograph to boxes, best first.
 
-The photograph is pulled onto a black square of the network's size, its longer side filling it.
-Boxes come back in pixels of the photograph, clipped to it.
+The photograph is pulled onto a black square, its longer side filling it. The square is larger than
+the windows of training were: things look larger in training, where windows are parts of photographs
+(Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019). Boxes come back in pixels of the photograph, clipped to it.
 """
 
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from rmpe_jax.config import Config, from_dict
 from rmpe_jax.data.crop import Cropper
 from rmpe_jax.geometry import affine
 from rmpe_jax.models.build import build_detector
-from rmpe_jax.models.detector import HumanDetector
+from rmpe_jax.models.detector import STRIDES, HumanDetector
 from rmpe_jax.models.variables import shapes
 from rmpe_jax.records import Detections, Variables
 
 CANDIDATES = 300  # best points of one photograph
+LARGER = 1.2  # than in training; 320 -> 384 lifts AP50 from 0.481 to 0.508 (experiments/LOG.md)
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,15 @@ class DetectorModel:
     config: Config
     meta: dict[str, Any]
 
+    @property
+    def side(self) -> int:
+        """Return the side in pixels of the square that is looked at."""
+        return STRIDES[-1] * round(LARGER * self.config.model.input_height / STRIDES[-1])
+
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Detections:
         """Return the people on an RGB image, by falling score; see `suppression.best`."""
         height, width, _ = image.shape
-        side = self.config.model.input_height
+        side = self.side
         longer = float(max(height, width))
         theta = affine.from_box(np.array([0.0, 0.0, longer, longer]), height, width)
         window = Cropper(side, side)(image, theta)
