@@ -1,4 +1,4 @@
-"""The pose network that comes with the package: coco_small, with a teacher and a better optimiser.
+"""coco_small with a teacher and a better optimiser, to be the pose network of the package.
 
     python experiments/teach.py --out runs/teacher
     rmpe train configs/coco_small_shipped.py --data.root DIR
