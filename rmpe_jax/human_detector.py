@@ -2,7 +2,8 @@
 
 The photograph is pulled onto a black square, its longer side filling it. The square is larger than
 the windows of training were: things look larger in training, where windows are parts of photographs
-(Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019). Boxes come back in pixels of the photograph, clipped to it.
+(Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019). Boxes come back in
+pixels of the photograph, clipped to it.
 """
 
 from dataclasses import dataclass
