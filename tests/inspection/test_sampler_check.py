@@ -81,6 +81,8 @@ def with_gradients(change):
         (lambda i, p, sides: (i, 0 * p), "no gradient reaches the points"),
         (lambda i, p, sides: (0 * i, p), "no gradient reaches the image"),
         (lambda i, p, sides: (i + 0.01, p), "the image's gradient is wrong"),
+        (lambda i, p, sides: (i * np.nan, p), "the image's gradient is wrong"),
+        (lambda i, p, sides: (i, p * np.nan), "not that of the values (inside)"),
         (lambda i, p, sides: (i, p + 0.5), "not that of the values (inside)"),
     ],
 )
