@@ -19,11 +19,11 @@ LAYERS = [
     {"pose_formats", "video_files", "window"},
     {"predict_files", "evaluation"},
     {"training"},
-    {"doctor"},
+    {"doctor", "inspection"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PACKAGES = {"shipped", "geometry", "models", "data", "evaluation", "training"}
+PACKAGES = {"shipped", "geometry", "models", "data", "evaluation", "training", "inspection"}
 
 
 def imported(source: str) -> Iterator[str]:

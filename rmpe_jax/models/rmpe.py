@@ -85,19 +85,29 @@ def pull_back(
     Outside of the straight image heat-maps are 0. Logits are pulled as logarithms of
     probabilities, which are LOG_OUTSIDE there.
     """
+    _, _, height, width, _ = heatmaps.shape
+
+    def pull(maps: Float[Array, "h w sk"], gamma: Float[Array, "2 3"]) -> Float[Array, "h w sk"]:
+        return sampler.pull(maps, gamma, height, width, axis_aligned=axis_aligned)
+
+    return read_back(heatmaps, lambda maps: jax.vmap(pull)(maps, gamma), logits=logits)
+
+
+def read_back(
+    heatmaps: Heatmaps,
+    read: Callable[[Float[Array, "b h w sk"]], Float[Array, "b h w sk"]],
+    *,
+    logits: bool,
+) -> Heatmaps:
+    """Return straight heat-maps as `read`, a sampler that is 0 outside, sees them: `pull_back`."""
     stacks, batch, height, width, joints = heatmaps.shape
     outside = 0.0
     if logits:
         heatmaps = heatmaps - jax.nn.logsumexp(heatmaps, axis=(2, 3), keepdims=True)
         outside = LOG_OUTSIDE
-
-    def pull(maps: Float[Array, "h w sk"], gamma: Float[Array, "2 3"]) -> Float[Array, "h w sk"]:
-        pulled = sampler.pull(maps - outside, gamma, height, width, axis_aligned=axis_aligned)
-        return pulled + outside
-
     # All stacks at once, as channels: the same four corners serve them all.
     maps = heatmaps.transpose(1, 2, 3, 0, 4).reshape(batch, height, width, stacks * joints)
-    back = jax.vmap(pull)(maps, gamma)
+    back = read(maps - outside) + outside
     return back.reshape(batch, height, width, stacks, joints).transpose(3, 0, 1, 2, 4)
 
 

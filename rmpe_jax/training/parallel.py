@@ -46,15 +46,24 @@ def parallel_loss(
 ) -> Float[Array, ""]:
     """Return how badly the frozen network finds the joints of `batch` where they belong.
 
-    They belong where the crop of the annotated box has them; a joint outside of that crop does
-    not count. The gradient reaches theta alone.
+    The gradient reaches theta alone.
     """
     straight = straighten(crops, theta, axis_aligned=axis_aligned)
     heatmaps = parallel.network(jax.lax.stop_gradient(variables), straight)
-    to_straight = jax.vmap(affine.invert)(batch.theta_star)
-    joints_straight = jax.vmap(affine.apply)(to_straight, batch.joints_crop)
-    weight = batch.weight * (jnp.abs(joints_straight) <= 1).all(axis=-1)
-    return joints_loss(heatmaps, joints_straight, weight, loss=parallel.loss, sigma=parallel.sigma)
+    joints = jax.vmap(centred)(batch.joints_crop, batch.weight, batch.theta_star)
+    return joints_loss(heatmaps, *joints, loss=parallel.loss, sigma=parallel.sigma)
+
+
+def centred(
+    joints_crop: Float[Array, "k 2"], weight: Float[Array, " k"], theta_star: Float[Array, "2 3"]
+) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
+    """Return where one person's joints belong in the straight image, and their weights.
+
+    They belong where the crop of the annotated box has them; a joint outside of that crop does
+    not count.
+    """
+    joints_straight = affine.apply(affine.invert(theta_star), joints_crop)
+    return joints_straight, weight * (jnp.abs(joints_straight) <= 1).all(axis=-1)
 
 
 def load_parallel(

@@ -102,7 +102,7 @@ def train_step(
                 variables, images, train=True, mutable=["batch_stats"]
             )
             loss, details = of_maps(predicted)
-            return loss, (updated["batch_stats"], details)
+            return loss, (updated["batch_stats"], details, None)
         taps, updated = module.apply(
             variables, images, shifts.main, train=True, mutable=["batch_stats"], method="taps"
         )
@@ -114,15 +114,16 @@ def train_step(
                 parallel, parallel_variables, images, theta, batch, module.axis_aligned
             )
             loss = loss + config.train.parallel_weight * losses["loss_parallel"]
-        return loss, (updated["batch_stats"], losses | theta_metrics(taps.theta, batch.theta_star))
+        metrics = losses | theta_metrics(taps.theta, batch.theta_star)
+        return loss, (updated["batch_stats"], metrics, batch.theta_star - taps.theta)
 
-    (loss, (batch_stats, details)), (gradient, by_branch) = jax.value_and_grad(
+    (loss, (batch_stats, details, to_star)), (gradient, by_branch) = jax.value_and_grad(
         loss_of, argnums=(0, 1), has_aux=True
     )(state.params, shifts)
     state, metrics = advanced(state, gradient, batch_stats, optimiser, decay=config.optimiser.ema)
     metrics = {"loss": loss, **metrics, **details}
     if isinstance(module, RMPE):
-        metrics |= _theta_gradients(by_branch)
+        metrics |= _theta_gradients(by_branch, to_star)
     return state, metrics
 
 
@@ -172,12 +173,25 @@ def theta_metrics(
     }
 
 
-def _theta_gradients(by_branch: Branches) -> dict[str, Float[Array, ""]]:
-    """Return the size of each branch's gradient of one person's theta, the mean over the batch."""
-    return {
-        f"theta_gradient_{name}": jnp.mean(_size(gradient)) * len(gradient)
-        for name, gradient in by_branch._asdict().items()
-    }
+def _theta_gradients(
+    by_branch: Branches, to_star: Float[Array, "b 2 3"]
+) -> dict[str, Float[Array, ""]]:
+    """Return what the branches' gradients of one person's theta are like, means over the batch.
+
+    Their sizes; the cosine between the two; and that of the step against each with the way to
+    theta*. A cosine with nothing counts as 0.
+    """
+    metrics = {"theta_cosine": _cosine(by_branch.main, by_branch.parallel)}
+    for name, gradient in by_branch._asdict().items():
+        metrics[f"theta_gradient_{name}"] = jnp.mean(_size(gradient)) * len(gradient)
+        metrics[f"theta_{name}_toward_star"] = _cosine(-gradient, to_star)
+    return metrics
+
+
+def _cosine(a: Float[Array, "b 2 3"], b: Float[Array, "b 2 3"]) -> Float[Array, ""]:
+    sizes = _size(a) * _size(b)
+    product = jnp.sum(a * b, axis=(1, 2))
+    return jnp.mean(jnp.where(sizes > 0, product / jnp.where(sizes > 0, sizes, 1), 0))
 
 
 def _size(theta: Float[Array, "b 2 3"]) -> Float[Array, " b"]:

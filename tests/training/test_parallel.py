@@ -212,6 +212,15 @@ def test_each_branch_has_a_loss_and_a_gradient_of_theta(run):
     assert run["history"][-1]["theta_error"] != run["history"][-1]["theta_error_identity"]
 
 
+def test_cosines_of_gradients_are_cosines_and_0_without_a_gradient(run):
+    names = ("theta_cosine", "theta_main_toward_star", "theta_parallel_toward_star")
+    for metrics in run["history"]:
+        assert all(0 < abs(float(metrics[name])) <= 1 for name in names)
+    batch = toy_batch()
+    _, metrics = run["update"](run["first"], batch._replace(weight=batch.weight * 0), run["frozen"])
+    assert all(float(metrics[name]) == 0 for name in names)
+
+
 def test_a_theta_that_is_no_number_names_its_person():
     batch = toy_batch()
     theta = jnp.tile(jnp.eye(2, 3), (4, 1, 1)).at[2, 0, 1].set(jnp.nan)

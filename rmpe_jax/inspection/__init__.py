@@ -1,0 +1,1 @@
+"""What gradients do in the symmetric transformer: one model, one person, looked into."""
