@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rmpe_jax.canvas import checked_image
 from rmpe_jax.data.augment import crop_theta, joints_in_crop
 from rmpe_jax.data.extents import box_of
 from rmpe_jax.geometry import affine, boxes, sampler
-from rmpe_jax.predict import PoseModel, checked_image
+from rmpe_jax.predict import PoseModel
 from rmpe_jax.records import Array, Batch
 
 
