@@ -255,8 +255,9 @@ class Detect:
     prepared: str | None = None
     """Where records are (default: as for the run)."""
     cross_fit: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Box the training photographs of a run by detectors that have not seen them: as many as
-    `folds` are trained, each without one part, in folders of the run. To fit PGPG and pose NMS."""
+    """Box the training photographs of a run (or of a CONFIG.py) by detectors that have not seen
+    them: as many as `folds` are trained, each without one part, in folders of the run. To fit PGPG
+    and pose NMS."""
     folds: int = 2
     """Parts of --cross-fit."""
     steps: int | None = None
@@ -278,7 +279,9 @@ class Detect:
 
         if self.files:
             raise ValueError("--cross-fit boxes the training photographs of a run: no image files")
-        config = human_detector.load(self.detector).config
+        given = self.detector
+        is_file = given.endswith(".py")
+        config = configs.load(given) if is_file else human_detector.load(given).config
         steps = config.train.steps if self.steps is None else self.steps
         train = replace(config.train, steps=steps)
         data = _data(self, config.data)

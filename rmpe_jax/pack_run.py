@@ -47,6 +47,6 @@ def _anywhere(config: Config) -> Config:
         data=data,
         augment=replace(config.augment, pgpg=None, detections=None),
         model=replace(config.model, trunk_weights=None),
-        train=replace(config.train, start_from=None, parallel=None),
+        train=replace(config.train, start_from=None, parallel=None, teacher=None),
         evaluation=replace(config.evaluation, boxes=None, nms="none"),
     )

@@ -29,6 +29,11 @@ def cross_fit(config: Config, folds: int) -> tuple[dict[str, Any], list[dict[str
             f"--cross-fit: these are the settings of a {config.model.family} network; give the run "
             "of a detector"
         )
+    if not config.workdir:
+        raise ValueError(
+            "--cross-fit: these settings have no folder for the detectors; give the work directory "
+            "of a run or a CONFIG.py instead of a packed file"
+        )
     if folds < 2:
         raise ValueError(f"--folds is {folds}; 2 or more are allowed")
     console = Console()

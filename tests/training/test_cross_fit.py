@@ -1,5 +1,6 @@
 """Two detectors on halves of drawn photographs, each boxing those it has not seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,8 @@ def test_settings_of_a_pose_network_are_refused(tmp_path):
 def test_one_part_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--folds is 1"):
         cross_fit(config(tmp_path), 1)
+
+
+def test_the_settings_of_a_packed_detector_have_no_folder(tmp_path):
+    with pytest.raises(ValueError, match=r"CONFIG\.py instead of a packed file"):
+        cross_fit(replace(config(tmp_path), workdir=""), 2)
