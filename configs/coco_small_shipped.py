@@ -52,7 +52,7 @@ config = Config(
         ema=0.998,
     ),
     train=TrainConfig(
-        steps=2500,
+        steps=5000,
         batch_size=16,
         loss="cross_entropy",
         sigma=1.0,
@@ -61,5 +61,5 @@ config = Config(
         evaluate_every=0,
         checkpoint_every=250,
     ),
-    evaluation=EvaluationConfig(blur=1.0),
+    evaluation=EvaluationConfig(blur=1.5),
 )
