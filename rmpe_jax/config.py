@@ -11,7 +11,9 @@ import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
 
 Settings = TypeVar("Settings")
 
@@ -33,6 +35,9 @@ LOWEST = {
     "train.keep": 1,
     "train.evaluate_every": 0,
     "train.sigma": 1e-3,
+    "devices.count": 0,
+    "devices.norm_groups": 0,
+    "devices.accumulate": 1,
     "augment.extend": 0.0,
     "augment.scale": 0.0,
     "augment.turn_degrees": 0.0,
@@ -265,6 +270,28 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class DevicesConfig:
+    """How the devices of a run share the work; `train.batch_size` counts all of them together."""
+
+    parallel: Annotated[
+        Literal["jit", "pmap", "shard_map"], tyro.conf.arg(aliases=["--parallel"])
+    ] = "jit"
+    """jit: one program that sees the whole batch, cut up by the compiler. pmap, shard_map: one that
+    sees a device's part, run by each."""
+    count: int = 0
+    """Devices that are used (0: all)."""
+    parameters: Literal["replicated", "sharded"] = "replicated"
+    """sharded: each device stores a part of every large parameter and of what the optimiser keeps
+    of it (FSDP); with jit."""
+    norm_groups: int = 0
+    """Equal parts of the batch with batch statistics of their own (0: one a device; 1: the whole
+    batch has one set, which costs two messages a layer)."""
+    accumulate: int = 1
+    """Parts of the batch that are learned from one after the other before each update, to save
+    memory; each has batch statistics of its own."""
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """How poses are computed and scored."""
 
@@ -313,6 +340,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    devices: DevicesConfig = field(default_factory=DevicesConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     stages: tuple[StageConfig, ...] = ()
     """Stages that follow each other, each from the weights of the one before; none: one run."""

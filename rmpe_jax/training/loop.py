@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.detector_task import detector_task
 from rmpe_jax.training.metrics import MetricWriter
 from rmpe_jax.training.pose_task import pose_task
+from rmpe_jax.training.sharding import fetched, layout, one_copy
 from rmpe_jax.training.stages import stage_configs
-from rmpe_jax.training.step import TrainState, start
+from rmpe_jax.training.step import Figures, Rows, TrainState, start, train_step
 from rmpe_jax.training.stop import check_finite
 from rmpe_jax.training.task import Task
 from rmpe_jax.training.workdir import differences, locked, write_json
@@ -61,16 +63,19 @@ def train(config: Config) -> dict[str, Any]:
 
 def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     optimiser = optimisers.build(config)
+    devices = layout(config.devices, config.train.batch_size)
     make = detector_task if config.model.family == "detector" else pose_task
-    task = make(config, workdir, optimiser, console)
+    task = make(config, workdir, devices, console)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=config.train.keep)
     key, init_key = jax.random.split(jax.random.key(config.train.seed))
     variables = initialise(init_key, task.module, config.model)
     if not checkpoints.steps():
         variables = task.first(variables)
-    state = start(key, variables, optimiser, ema=config.optimiser.ema)
+    state = devices.place(start(key, variables, optimiser, ema=config.optimiser.ema))
     del variables
+    step_of = partial(train_step, lesson=task.lesson, optimiser=optimiser, ema=config.optimiser.ema)
+    fixed = devices.place_fixed(task.fixed)
 
     # Where an earlier run stopped.
     position = 0
@@ -78,9 +83,12 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         state, position = _restored(checkpoints, state, config, task, console)
     write_json(workdir / "config.json", to_dict(config))
     first = int(state.step)
+    update = devices.compiled(step_of, state)
+    state = devices.to_step(state)
     batches = task.batches(position)
 
     def save(state: TrainState) -> None:
+        state = devices.from_step(state)
         meta = {"config": to_dict(config), "batches": batches.state, **task.facts}
         checkpoints.save(int(state.step), state, state.evaluated, meta)
 
@@ -88,7 +96,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     steps = config.train.steps
     console.print(
         f"{task.about}, "
-        f"{_count(state.params) / 1e6:.2f} M parameters, on {jax.devices()[0]}; "
+        f"{_count(state.params) / 1e6:.2f} M parameters, on {devices}; "
         f"step {first} of {steps}",
         highlight=False,
     )
@@ -100,19 +108,19 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         bar = progress.add_task("Training", total=steps, completed=first, loss="-")
         pace = _Pace(first, config.train.batch_size)
         last_save = last_line = time.perf_counter()
-        waiting: tuple[Any, dict[str, jax.Array]] | None = None
+        waiting: tuple[Any, Figures, Rows] | None = None
         for step in range(first + 1, steps + 1):
             batch = next(batches)
-            state, metrics = task.update(state, batch)
+            state, figures, rows = update(state, devices.place_batch(task.inputs(batch)), fixed)
             # The step before is looked at while this one runs on the device.
             if waiting is not None:
                 check_finite(step - 1, *waiting)
-            waiting = (batch, metrics)
+            waiting = (batch, figures, rows)
             progress.update(bar, completed=step)
             last = step == steps
             if step % config.train.log_every == 0 or last:
                 check_finite(step, *waiting)
-                values = {name: float(value) for name, value in metrics.items() if not value.ndim}
+                values = fetched(figures)
                 values["learning_rate"] = float(np.asarray(schedule(step - 1)))
                 values["crops_per_second"] = speed = pace.measure(step)
                 writer.write(step, values)
@@ -142,7 +150,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
                     "the same command goes on from there"
                 )
             if evaluating:
-                precision = task.measure(state)
+                precision = task.measure(step, one_copy(devices.from_step(state).evaluated))
                 writer.write(step, {"AP": precision})
                 progress.console.print(f"step {step}: AP {precision:.3f}")
                 pace = _Pace(step, config.train.batch_size)
@@ -150,7 +158,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     batches.close()  # its threads and its decoded photographs
 
     # The outcome; all is saved, so Ctrl-C stops at once from here on.
-    outcome = task.finish(state)
+    outcome = task.finish(steps, one_copy(devices.from_step(state).evaluated))
     if first < steps:
         with MetricWriter(workdir, first_step=steps) as writer:
             writer.write(steps, {"AP": outcome.result["AP"]})
