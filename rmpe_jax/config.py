@@ -38,6 +38,7 @@ LOWEST = {
     "devices.count": 0,
     "devices.norm_groups": 0,
     "devices.accumulate": 1,
+    "devices.stall_seconds": 1.0,
     "augment.extend": 0.0,
     "augment.scale": 0.0,
     "augment.turn_degrees": 0.0,
@@ -289,6 +290,17 @@ class DevicesConfig:
     accumulate: int = 1
     """Parts of the batch that are learned from one after the other before each update, to save
     memory; each has batch statistics of its own."""
+    distributed: bool = False
+    """Several processes train together (`rmpe train CONFIG --distributed`), each started by the
+    same command."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where no cluster tells (Cloud TPU, Slurm, Open MPI do)."""
+    processes: int | None = None
+    """How many processes there are, with `coordinator`."""
+    process: int | None = None
+    """Which of them this is, from 0, with `coordinator`."""
+    stall_seconds: float = 300.0
+    """Without a step for so long, all processes end and name the one that is lost."""
 
 
 @dataclass(frozen=True)
