@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     make = detector_task if config.model.family == "detector" else pose_task
     task = make(config, workdir, optimiser, console)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
-    checkpoints = Checkpoints(workdir / "checkpoints", keep=config.train.keep)
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", keep=config.train.keep, keep_best=config.train.keep_best
+    )
     key, init_key = jax.random.split(jax.random.key(config.train.seed))
     variables = initialise(init_key, task.module, config.model)
     if not checkpoints.steps():
@@ -80,9 +83,9 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
     first = int(state.step)
     batches = task.batches(position)
 
-    def save(state: TrainState) -> None:
+    def save(state: TrainState, precision: float | None) -> None:
         meta = {"config": to_dict(config), "batches": batches.state, **task.facts}
-        checkpoints.save(int(state.step), state, state.evaluated, meta)
+        checkpoints.save(int(state.step), state, state.evaluated, meta, metric=precision)
 
     # The loop.
     steps = config.train.steps
@@ -93,6 +96,7 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
         highlight=False,
     )
     with (
+        closing(checkpoints),  # whatever ends the loop, what went wrong in writing is said
         MetricWriter(workdir, first_step=first) as writer,
         _progress(console) as progress,
         stop_requests() as stop_requested,
@@ -127,26 +131,27 @@ def _train(config: Config, workdir: Path, console: Console) -> dict[str, Any]:
                         f"{speed:.0f} crops/s, {math.ceil(minutes)} min left"
                     )
             every = config.train.evaluate_every
-            evaluating = every > 0 and step % every == 0 and not last
+            evaluating = every > 0 and step % every == 0 and not last and not stop_requested()
             due = time.perf_counter() - last_save > config.train.checkpoint_seconds
             regular = step % config.train.checkpoint_every == 0
-            stopping = stop_requested()
-            if regular or due or evaluating or stopping or last:
-                check_finite(step, *waiting)  # a checkpoint never holds a broken state
-                save(state)
-                last_save = time.perf_counter()
-            if stopping:
-                checkpoints.close()
-                raise SystemExit(
-                    f"stopped at step {step} of {steps}, saved in {workdir}; "
-                    "the same command goes on from there"
-                )
-            if evaluating:
+            precision = None
+            if evaluating:  # before saving: the checkpoint says how good it is
+                check_finite(step, *waiting)
                 precision = task.measure(state)
                 writer.write(step, {"AP": precision})
                 progress.console.print(f"step {step}: AP {precision:.3f}")
                 pace = _Pace(step, config.train.batch_size)
-    checkpoints.close()
+            stopping = stop_requested()
+            if regular or due or evaluating or stopping or last:
+                check_finite(step, *waiting)  # a checkpoint never holds a broken state
+                save(state, precision)
+                last_save = time.perf_counter()
+            if stopping:
+                checkpoints.wait()
+                raise SystemExit(
+                    f"stopped at step {step} of {steps}, saved in {workdir}; "
+                    "the same command goes on from there"
+                )
     batches.close()  # its threads and its decoded photographs
 
     # The outcome; all is saved, so Ctrl-C stops at once from here on.

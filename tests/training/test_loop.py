@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import rmpe_jax
-from rmpe_jax import checkpoint
 from rmpe_jax.checkpoint import CheckpointError, Checkpoints
+from rmpe_jax.checksums import checksums
 from rmpe_jax.config import StageConfig, STNConfig
 from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import loop
@@ -29,7 +29,7 @@ def arrays(workdir: str) -> dict:
     checkpoints = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
     meta = checkpoints.meta(checkpoints.steps()[-1])
     checkpoints.close()
-    return {path: entry["crc32"] for path, entry in meta["arrays"]["state"].items()}
+    return {path: entry["checksum"] for path, entry in meta["arrays"]["state"].items()}
 
 
 def lines(workdir: Path) -> list[dict]:
@@ -74,9 +74,10 @@ def test_the_saved_network_is_the_averaged_one(trained):
     checkpoints = Checkpoints(Path(config.workdir) / "checkpoints", read_only=True)
     saved = checkpoints.meta(4)["arrays"]
     checkpoints.close()
-    for path, entry in checkpoint.describe(model.variables).items():
-        assert entry["crc32"] == saved["model"][path]["crc32"]
-        assert entry["crc32"] == saved["state"][f"average/{path}"]["crc32"]
+    found = dict(zip(saved["model"], checksums(model.variables), strict=True))
+    for path, checksum in found.items():
+        assert checksum == saved["model"][path]["checksum"]
+        assert checksum == saved["state"][f"average/{path}"]["checksum"]
 
 
 def test_a_result_says_what_it_depends_on(trained):
