@@ -71,7 +71,8 @@ class Checkpoints:
                 "meta": ocp.JsonCheckpointHandler(),
             },
         )
-        self.writing: tuple[int, int] | None = None  # step, bytes
+        self.writing = (0, 0)  # step, bytes
+        self.failed = False
         for step in self.steps() if keep_best else ():
             try:
                 self.kept.metrics[step] = self.meta(step).get("metric")
@@ -167,11 +168,15 @@ class Checkpoints:
         self.manager.reload()
 
     def close(self) -> None:
-        """Wait as `wait` does, and let go of everything."""
+        """Wait as `wait` does, and let go of everything; what has been raised is not again."""
         try:
             self.wait()
         finally:
-            self.manager.close()
+            try:
+                self.manager.close()
+            except Exception as error:
+                if not self.failed:
+                    raise self._not_written(error) from error
 
     def _read(self, step: int, item: str, how: Any) -> Any:
         try:
@@ -182,8 +187,10 @@ class Checkpoints:
             raise self._damage(step, reason) from error
 
     def _not_written(self, error: Exception) -> SaveError:
-        step, needed = self.writing or (0, 0)
-        # Half a checkpoint is of no use, and its room may be what is lacking.
+        self.failed = True
+        step, needed = self.writing
+        # Half a checkpoint is of no use, and its room may be what is lacking. What another thread
+        # is still writing of it goes when the folder is opened again.
         for unfinished in self.folder.glob(f"{step}.*tmp*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         self.manager.reload()  # Orbax has crossed out already what it meant to remove after this

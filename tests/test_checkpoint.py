@@ -1,3 +1,4 @@
+import errno
 import json
 import resource
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from rmpe_jax import checkpoint
@@ -130,6 +132,25 @@ def test_a_disk_that_is_full_leaves_the_earlier_checkpoint_and_says_so(tmp_path,
     checkpoints.save(2, state, state, {})
     checkpoints.close()
     assert checkpoint.load_model(tmp_path / "c", lambda meta: state)[1]["step"] == 2
+
+
+def test_a_note_that_cannot_be_written_is_an_error_too(tmp_path, monkeypatch):
+    """On a disk without a single block left everything fails at once, and Orbax says one of it."""
+
+    async def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "metadata")
+
+    saved(tmp_path / "c", 1)
+    monkeypatch.setattr(ocp.JsonCheckpointHandler, "_save_fn", full)
+    checkpoints = Checkpoints(tmp_path / "c", keep=1)
+    with pytest.raises(SaveError, match=r"step 2 could not be written: No space left on device\. "):
+        checkpoints.save(2, state_of(2), model_of(state_of(2)), {})
+        checkpoints.wait()
+    checkpoints.close()
+    again = Checkpoints(tmp_path / "c", keep=1)
+    assert again.steps() == [1]
+    again.close()
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["1"]
 
 
 def test_a_folder_that_is_gone_is_said_at_once(tmp_path):
