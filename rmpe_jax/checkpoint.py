@@ -9,8 +9,10 @@ configuration, data position, checksums).
 
 import math
 import shutil
+import threading
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from rmpe_jax.checksums import checksums
 from rmpe_jax.records import Variables
 
 PyTree = Any
+
+SECONDS_OF_OTHERS = 60  # that the rest of a failed save may take
 
 
 class CheckpointError(ValueError):
@@ -189,8 +193,12 @@ class Checkpoints:
     def _not_written(self, error: Exception) -> SaveError:
         self.failed = True
         step, needed = self.writing
-        # Half a checkpoint is of no use, and its room may be what is lacking. What another thread
-        # is still writing of it goes when the folder is opened again.
+        # Half a checkpoint is of no use, and its room may be what is lacking. Orbax tells the first
+        # of its threads that fails; the others may be writing still.
+        for thread in threading.enumerate():
+            if type(thread).__module__.startswith("orbax."):
+                with suppress(Exception):
+                    thread.join(SECONDS_OF_OTHERS)
         for unfinished in self.folder.glob(f"{step}.*tmp*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         self.manager.reload()  # Orbax has crossed out already what it meant to remove after this

@@ -203,7 +203,8 @@ def test_the_checkpoint_of_the_best_evaluation_is_kept(trained, tmp_path, monkey
     assert checkpoints.steps() == [4, 10]
     assert checkpoints.meta(4)["metric"] == 0.6
     checkpoints.close()
-    measured = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    logged = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    measured = map(json.loads, logged)
     measured = {line["step"]: line["AP"] for line in measured if "AP" in line}
     assert {step: measured[step] for step in precisions} == precisions
     assert rmpe_jax.load(config.workdir).meta["step"] == 10
