@@ -7,6 +7,7 @@ training needs to go on), `model` (the variables that evaluation uses) and `meta
 configuration, data position, checksums).
 """
 
+import json
 import math
 import shutil
 import threading
@@ -99,9 +100,10 @@ class Checkpoints:
         """
         self.wait()
         arrays = {"state": describe_shapes(state), "model": describe_shapes(model)}
-        entries = [entry for item in arrays.values() for entry in item.values()]
-        for entry, checksum in zip(entries, checksums((state, model)), strict=True):
+        for entry, checksum in zip(_entries(arrays), checksums((state, model)), strict=True):
             entry["checksum"] = checksum
+        # As it will be read: JSON knows no tuples.
+        told = json.loads(json.dumps({**meta, "step": step, "metric": metric, "arrays": arrays}))
         self.kept.metrics[step] = metric
         self.writing = step, _bytes(state) + _bytes(model)
         try:
@@ -110,9 +112,7 @@ class Checkpoints:
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(state),
                     model=ocp.args.StandardSave(model),
-                    meta=ocp.args.JsonSave(
-                        {**meta, "step": step, "metric": metric, "arrays": arrays}
-                    ),
+                    meta=ocp.args.JsonSave({**told, "checksum": _text_checksum(told)}),
                 ),
             )
         # Orbax and its storage raise many kinds for a disk that is full, absent or read-only.
@@ -131,8 +131,13 @@ class Checkpoints:
         return sorted(self.manager.all_steps())
 
     def meta(self, step: int) -> dict[str, Any]:
-        """Return what was saved beside the arrays."""
-        return self._read(step, "meta", ocp.args.JsonRestore())
+        """Return what was saved beside the arrays; it has a checksum of its own."""
+        meta = self._read(step, "meta", ocp.args.JsonRestore())
+        written = meta.pop("checksum", None)
+        before = written is None and any("crc32" in entry for entry in _entries(meta["arrays"]))
+        if not before and written != _text_checksum(meta):
+            raise self._damage(step, "meta is not what was saved")
+        return meta
 
     def restore(self, step: int, item: str, template: PyTree) -> PyTree:
         """Return `item` of `step`, shaped and placed as `template`; checksums are verified."""
@@ -308,6 +313,14 @@ def different(saved: dict[str, Any], restored: PyTree) -> list[str]:
     """Return the paths of the arrays whose bits are not those that were saved."""
     found = zip(_leaves(restored), checksums(restored), strict=True)
     return [path for (path, leaf), checksum in found if not _same(saved[path], leaf, checksum)]
+
+
+def _entries(arrays: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for item in arrays.values() for entry in item.values()]
+
+
+def _text_checksum(meta: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
 
 
 def _same(entry: dict[str, Any], leaf: Any, checksum: int) -> bool:

@@ -199,6 +199,7 @@ def test_checkpoints_of_before_are_verified_as_they_were_written(tmp_path):
     for step, right in ((1, 1), (2, 1)):
         path = tmp_path / "c" / str(step) / "meta" / "metadata"
         meta = json.loads(path.read_text())
+        del meta["checksum"]
         entry = meta["arrays"]["model"]["params/dense/kernel"]
         del entry["checksum"]
         entry["crc32"] = zlib.crc32(np.asarray(kernels[right]).tobytes())
@@ -253,6 +254,18 @@ def test_the_newest_whole_step_is_taken_and_the_bad_one_named(tmp_path, part):
         variables["params"]["dense"]["kernel"], state_of(2)["params"]["dense"]["kernel"]
     )
     assert len(damages) == 1 and "3 is damaged" in str(damages[0])
+
+
+@pytest.mark.parametrize(("before", "after"), [('"name": "a"', '"name": "b"'), ("checksum", "x")])
+def test_a_changed_note_is_found(tmp_path, before, after):
+    """It is still JSON, so that nobody else would notice."""
+    saved(tmp_path / "c", 1, 2)
+    path = tmp_path / "c" / "2" / "meta" / "metadata"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    _, meta, damages = checkpoint.load_model(tmp_path / "c", lambda meta: model_of(state_of(0)))
+    assert meta["step"] == 1
+    assert "2 is damaged: meta is not what was saved" in str(damages[0])
 
 
 def test_no_whole_step_is_an_error_that_names_them_all(tmp_path):
