@@ -7,10 +7,13 @@ training needs to go on), `model` (the variables that evaluation uses) and `meta
 configuration, data position, checksums).
 """
 
+import gc
 import json
 import math
 import shutil
+import sys
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -193,7 +196,8 @@ class Checkpoints:
         # Orbax and its storage raise many kinds for a file that is cut, changed or missing.
         except Exception as error:
             reason = f"{item} cannot be read ({type(error).__name__}: {str(error)[:200]})"
-            raise self._damage(step, reason) from error
+        _collect_unfinished()
+        raise self._damage(step, reason)
 
     def _not_written(self, error: Exception) -> SaveError:
         self.failed = True
@@ -317,6 +321,21 @@ def different(saved: dict[str, Any], restored: PyTree) -> list[str]:
 
 def _entries(arrays: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for item in arrays.values() for entry in item.values()]
+
+
+def _collect_unfinished() -> None:
+    """Collect the coroutines that Orbax leaves half done where reading fails.
+
+    Each prints an error of its own when it is collected, at any later time; here none does.
+    """
+    heard = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gc.collect()
+    finally:
+        sys.unraisablehook = heard
 
 
 def _text_checksum(meta: dict[str, Any]) -> int:
