@@ -4,7 +4,7 @@ import resource
 import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import jax
@@ -148,6 +148,25 @@ def test_a_note_that_cannot_be_written_is_an_error_too(tmp_path, monkeypatch):
         checkpoints.wait()
     checkpoints.close()
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_what_fails_at_the_end_is_said_unless_it_has_been(tmp_path, monkeypatch, said):
+    """Orbax raises what went wrong in `save` once more when it is closed."""
+
+    def fail(*arguments, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoints = Checkpoints(tmp_path / "c")
+    if said:
+        monkeypatch.setattr(checkpoints.manager, "save", fail)
+        with pytest.raises(SaveError, match="step 1 could not be written: No space"):
+            checkpoints.save(1, state_of(1), model_of(state_of(1)), {})
+    close = checkpoints.manager.close
+    monkeypatch.setattr(checkpoints.manager, "close", fail)
+    with nullcontext() if said else pytest.raises(SaveError, match="No space left"):
+        checkpoints.close()
+    close()
 
 
 def test_a_folder_that_is_gone_is_said_at_once(tmp_path):
