@@ -5,7 +5,7 @@
 Keeps what PP-TinyPose (experiments/tinypose.py; AP 0.65 on the 338 test photographs in annotated
 boxes; it has seen none of these photographs) sees in the annotated box of each labelled person,
 averaged with what it sees in the mirrored crop. A run learns from it by
---train.teacher runs/teacher (configs/coco_small_shipped.py).
+--train.teacher runs/teacher (configs/coco_small_taught.py).
 """
 
 import argparse

@@ -33,6 +33,7 @@ LOWEST = {
     "train.log_every": 1,
     "train.checkpoint_every": 1,
     "train.keep": 1,
+    "train.keep_best": 0,
     "train.evaluate_every": 0,
     "train.sigma": 1e-3,
     "devices.count": 0,
@@ -268,6 +269,8 @@ class TrainConfig:
     """A checkpoint is also written when this many seconds have passed since the last."""
     keep: int = 2
     """Newest checkpoints that are kept."""
+    keep_best: int = 1
+    """Checkpoints that are kept beside them: those of the best AP of `evaluate_every`."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,17 @@ JAX finds the others by what a Cloud TPU, Slurm, Open MPI or Kubernetes tells ea
 """
 
 import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from rmpe_jax import interrupts
 from rmpe_jax.config import Config, DevicesConfig, to_dict
 from rmpe_jax.training.workdir import differences
 
@@ -41,13 +46,13 @@ def join(config: DevicesConfig) -> None:
         )
     except ValueError as error:
         raise ValueError(
-            f"--distributed: this process cannot tell which of how many it is ({error}). On a Cloud "
-            "TPU, under Slurm or Open MPI JAX finds out by itself; elsewhere type "
+            f"--distributed: this process cannot tell which of how many it is ({error}). On a "
+            "Cloud TPU, under Slurm or Open MPI JAX finds out by itself; elsewhere type "
             "--devices.coordinator HOST:PORT --devices.processes N --devices.process I"
         ) from error
     except RuntimeError as error:
         raise ValueError(
-            f"--distributed: the other processes were not met ({str(error)[:300]}). Are all of them "
+            f"--distributed: the other processes were not met ({str(error)[:300]}). Are all "
             "started, and can they reach the port of process 0?"
         ) from error
 
@@ -74,6 +79,37 @@ def check_agreement(config: Config, facts: dict[str, Any]) -> None:
                 f"process {process} was started otherwise than process 0: {'; '.join(found[:5])}. "
                 "Start all with the same command, configuration and data"
             )
+
+
+def of_first(value: Any) -> Any:
+    """Return the first process' number or truth value, in every process."""
+    if jax.process_count() == 1:
+        return value
+    return type(value)(multihost_utils.broadcast_one_to_all(np.asarray(value)))
+
+
+def wait_for_all(name: str) -> None:
+    """Wait until every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[int], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question that is asked after each step.
+
+    Of several processes any may get the signal, a preemption notice of the cluster for example:
+    JAX sees to it that all say yes after the same step.
+    """
+    if jax.process_count() == 1:
+        with interrupts.stop_requests() as requested:
+            yield lambda step: requested()
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        yield multihost_utils.reached_preemption_sync_point
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _gathered(value: Any) -> list[Any]:

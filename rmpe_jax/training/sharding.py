@@ -75,6 +75,20 @@ class Layout:
     def _cut(self) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec(AXIS))
 
+    @property
+    def must_be_awaited(self) -> bool:
+        """Return whether a step must be over before the next is begun.
+
+        On CPU devices messages of several steps in flight wait for each other for ever.
+        """
+        return self.devices > 1 and self.mesh.devices.flat[0].platform == "cpu"
+
+    def memory(self) -> dict[str, float]:
+        """Return the most memory a device of this process has had in use, if it tells."""
+        stats = [device.memory_stats() for device in self.mesh.local_devices]
+        peaks = [told["peak_bytes_in_use"] for told in stats if told]
+        return {"device_memory_mb": max(peaks) / 1e6} if peaks else {}
+
     def shardings(self, state: PyTree) -> PyTree:
         """Return where the arrays of a state lie: whole everywhere, or in pieces.
 

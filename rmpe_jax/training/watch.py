@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ import jax
 BEATS = 8  # a process speaks up as often within the time after which it counts as lost
 MOST_BETWEEN = 5.0  # seconds between two beats at most
 KEY = "rmpe_jax/alive/"
+AGAIN = (
+    "All processes end; start all of them again by the same command and they go on from the last "
+    "checkpoint"
+)
 
 
 class Beat(NamedTuple):
@@ -55,6 +60,17 @@ class Watch:
     def pause(self) -> None:
         """Expect no step for now: something else takes its time (compiling, saving, evaluating)."""
         self._waits = False
+
+    @contextmanager
+    def blames(self) -> Iterator[None]:
+        """End this process, naming the lost one, where a message to it fails inside."""
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            if self.alone:
+                raise
+            self._end(f"{self.lost()} ({str(error)[:200]}). {AGAIN}")
+            raise
 
     def lost(self) -> str:
         """Return whom this process has been waiting for, in words; listens for a while first."""
@@ -103,8 +119,7 @@ class Watch:
             if self._waits and waited > self.seconds and not self._stop.is_set():
                 self._end(
                     f"no step for {waited:.0f} s (allowed: --devices.stall-seconds "
-                    f"{self.seconds:g}); {self.lost()}. All processes end; start all of them again "
-                    "by the same command and they go on from the last checkpoint"
+                    f"{self.seconds:g}); {self.lost()}. {AGAIN}"
                 )
                 return
 
