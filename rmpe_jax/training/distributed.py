@@ -95,11 +95,22 @@ def wait_for_all(name: str) -> None:
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[int], bool]]:
+def first_alone(name: str) -> Iterator[None]:
+    """Let the others in when the first process is through."""
+    if jax.process_index() > 0:
+        wait_for_all(name)
+    yield
+    if jax.process_index() == 0:
+        wait_for_all(name)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[int], int]]:
     """Turn Ctrl-C and SIGTERM into a question that is asked after each step.
 
-    Of several processes any may get the signal, a preemption notice of the cluster for example:
-    JAX sees to it that all say yes after the same step.
+    The answer is the signal's number, or 0. Of several processes any may get the signal, a
+    preemption notice of the cluster for example: JAX sees to it that all say yes after the same
+    step.
     """
     if jax.process_count() == 1:
         with interrupts.stop_requests() as requested:
@@ -107,7 +118,11 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
         return
     previous = signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
-        yield multihost_utils.reached_preemption_sync_point
+        yield (
+            lambda step: (
+                signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else 0
+            )
+        )
     finally:
         signal.signal(signal.SIGINT, previous)
 

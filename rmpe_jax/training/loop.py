@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -75,7 +76,8 @@ def _train(config: Config, workdir: Path, console: Console, watch: Watch) -> dic
     optimiser = optimisers.build(config)
     devices = layout(config.devices, config.train.batch_size)
     make = detector_task if config.model.family == "detector" else pose_task
-    task = make(config, workdir, devices, console)
+    with distributed.first_alone("data"):  # who may pack them for all
+        task = make(config, workdir, devices, console)
     distributed.check_agreement(config, task.facts)
     schedule = optimisers.learning_rate(config.optimiser, config.train.steps)
     checkpoints = Checkpoints(
@@ -178,7 +180,9 @@ def _train(config: Config, workdir: Path, console: Console, watch: Watch) -> dic
                 message = f"stopped at step {step} of {steps}, saved in {workdir}; "
                 console.print(f"{message}the same command goes on from there", soft_wrap=True)
                 distributed.wait_for_all("stopped")
-                raise SystemExit(0)
+                # A cluster that takes its machines back is content; a script that is told Ctrl-C
+                # must not go on with what comes after the training.
+                raise SystemExit(128 + signal.SIGINT if stopping == signal.SIGINT else 0)
     batches.close()  # its threads and its decoded photographs
 
     # The outcome; all is saved, so Ctrl-C stops at once from here on.

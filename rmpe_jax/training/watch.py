@@ -45,7 +45,7 @@ class Watch:
         self._end = end or _exit
         self._progress = time.monotonic()
         self._step, self._count = 0, 0
-        self._waits = True  # for the first step, which is compiled: by `expect` alone
+        self._waits = False  # the first step is compiled, which takes its time
         self._heard: dict[int, tuple[Beat, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)

@@ -129,11 +129,12 @@ def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bits(trained, tmp_pa
     assert [line["time"] < killed for line in lines(tmp_path)] == [True, True, False, False]
 
 
-def test_sigterm_saves_and_says_how_to_go_on(trained, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(trained, tmp_path, number, code):
     config = small.longer(replace(trained[0], workdir=str(tmp_path)), 100_000)
-    code = "from rmpe_jax.config import *\nfrom rmpe_jax.training import loop\n"
+    run = "from rmpe_jax.config import *\nfrom rmpe_jax.training import loop\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{code}loop.train({config!r})"],
+        [sys.executable, "-c", f"{run}loop.train({config!r})"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -143,11 +144,11 @@ def test_sigterm_saves_and_says_how_to_go_on(trained, tmp_path):
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size > 200):
         assert time.time() < deadline
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "the same command goes on from there" in errors
-    said = int(errors.split("stopped at step ")[1].split()[0])
+    os.kill(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "the same command goes on from there" in output
+    said = int(output.split("stopped at step ")[1].split()[0])
     checkpoints = Checkpoints(tmp_path / "checkpoints", read_only=True)
     assert checkpoints.steps()[-1] == said
     checkpoints.close()
