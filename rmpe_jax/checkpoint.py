@@ -13,6 +13,7 @@ import math
 import shutil
 import sys
 import threading
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from rmpe_jax.records import Variables
 PyTree = Any
 
 SECONDS_OF_OTHERS = 60  # that the rest of a failed save may take
+SECONDS_OF_READS = 0.3  # that the reads in flight beside a failed one take
 
 
 class CheckpointError(ValueError):
@@ -333,6 +335,7 @@ def _collect_unfinished() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            time.sleep(SECONDS_OF_READS)  # until then the storage holds on to them
             gc.collect()
     finally:
         sys.unraisablehook = heard

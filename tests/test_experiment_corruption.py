@@ -8,6 +8,9 @@ from experiments import corruption
 from rmpe_jax.training.loop import train
 from tests import small
 
+# On a busy machine a read that Orbax began beside the failed one may end after our patience.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
