@@ -1,5 +1,7 @@
 """Several processes on this machine: killed and resumed, lost and named, started differently."""
 
+import json
+import shutil
 import signal
 import time
 
@@ -67,3 +69,27 @@ def test_processes_that_were_started_differently_refuse(settings, tmp_path):
     assert codes == [1, 1]
     for output in outputs:
         assert "train.seed was 0, is 3" in " ".join(output.split())
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_run_goes_on_over_other_devices(settings, alone, tmp_path, devices):
+    """Two processes of two devices, then one process: the same samples, equal to rounding."""
+    shutil.copytree(settings.parent / "alone", tmp_path, dirs_exist_ok=True)
+    (*_, before, last) = sorted(int(f.name) for f in (tmp_path / "checkpoints").glob("[0-9]*"))
+    assert (before, last) == (10, 12)
+    shutil.rmtree(tmp_path / "checkpoints" / "12")
+    groups = ("--devices.norm-groups", "4")  # as many as there were devices
+    run = kills.started(settings, tmp_path, *groups, processes=1, devices=devices)
+    codes, outputs = kills.ended(run, SECONDS)
+    assert codes == [0], outputs
+    assert "at step 10" in " ".join(outputs[0].split())
+    losses = [
+        [
+            line["loss"]
+            for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+            if "loss" in line
+        ]
+        for folder in (settings.parent / "alone", tmp_path)
+    ]
+    assert len(losses[0]) == 12
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
