@@ -51,7 +51,7 @@ def train(config: Config) -> dict[str, Any]:
     its own part of the checkpoints, and the others return an empty result.
     """
     config = checked(config)
-    if config.devices.distributed:
+    if config.devices.distributed and not jax.distributed.is_initialized():
         distributed.join(config.devices)
     first = jax.process_index() == 0
     console, workdir = Console(quiet=not first), Path(config.workdir)
