@@ -40,8 +40,8 @@ def join(config: DevicesConfig) -> None:
         jax.distributed.initialize(
             *given,
             initialization_timeout=JOINING_SECONDS,
-            # Later than our own watch, whose message says more.
-            heartbeat_timeout_seconds=max(10, int(2 * config.stall_seconds)),
+            # Much later than our own watch, whose message says more than an abort.
+            heartbeat_timeout_seconds=int(3 * config.stall_seconds + 60),
             coordinator_bind_address=config.coordinator if alone else None,
         )
     except ValueError as error:

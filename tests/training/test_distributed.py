@@ -60,7 +60,7 @@ def test_a_lost_process_is_named_in_time(settings, tmp_path, kind):
     finally:
         for process in run:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def test_processes_that_were_started_differently_refuse(settings, tmp_path):

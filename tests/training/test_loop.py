@@ -193,7 +193,7 @@ def test_the_checkpoint_of_the_best_evaluation_is_kept(trained, tmp_path, monkey
     make = loop.pose_task
 
     def task(*arguments):
-        return make(*arguments)._replace(measure=lambda state: precisions[int(state.step)])
+        return make(*arguments)._replace(measure=lambda step, variables: precisions[step])
 
     monkeypatch.setattr(loop, "pose_task", task)
     settings = replace(trained[0].train, evaluate_every=2, checkpoint_every=3, keep=1)
@@ -246,7 +246,7 @@ def test_what_stops_a_run_hides_no_checkpoint_that_was_not_written(trained, tmp_
     async def full(self, x, directory):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    def stop(step, batch, metrics):
+    def stop(step, *rest):
         if step == 3:
             raise NonFiniteLossError("step 3")
 
@@ -368,8 +368,8 @@ def test_a_run_stopped_in_its_second_stage_goes_on_there(two_stages, tmp_path, m
     class StoppedError(Exception):
         """Instead of a kill."""
 
-    def stop(step, batch, metrics):
-        if "loss_parallel" in metrics and step == 2:
+    def stop(step, batch, figures, rows):
+        if "loss_parallel" in figures and step == 2:
             raise StoppedError
 
     with monkeypatch.context() as patched:
