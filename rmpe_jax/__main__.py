@@ -31,6 +31,8 @@ class Train:
 
     def run(self, overrides: Sequence[str] = ()) -> None:
         """Train with the file's settings, changed by the overrides."""
+        flag = {"--distributed": ("--devices.distributed", "True")}
+        overrides = [word for given in overrides for word in flag.get(given, (given,))]
         base = configs.load(self.config)
         chosen = tyro.cli(
             Config,
@@ -101,7 +103,8 @@ class Eval:
     """Evaluate a trained network on its validation photographs, or compare two results."""
 
     checkpoint: tyro.conf.Positional[str | None] = None
-    """Work directory of a run."""
+    """Work directory of a run (its newest checkpoint), or one checkpoint, as RUN/checkpoints/400:
+    the best that was kept, for example."""
     compare: tuple[str, str] | None = None
     """Two folders with results (of --out): prints how B differs from A, with intervals."""
     boxes: str | None = None
@@ -134,7 +137,8 @@ class Eval:
     resamples: int | None = None
     """Draws behind the intervals (default: as set for the run; 0: none)."""
     out: str | None = None
-    """Folder for result.json and records.json (default: eval/ in the work directory)."""
+    """Folder for result.json and records.json (default: eval/ in the work directory, or of one
+    checkpoint eval_400/)."""
 
     def run(self) -> None:
         """Print the table, write the result."""
@@ -145,6 +149,7 @@ class Eval:
             return
         if self.checkpoint is None:
             raise ValueError("give the work directory of a run, or --compare FOLDER_A FOLDER_B")
+        from rmpe_jax.checkpoint import is_step
         from rmpe_jax.data.dataset import prepare
         from rmpe_jax.evaluation.report import table, write
         from rmpe_jax.evaluation.run import evaluate
@@ -168,7 +173,9 @@ class Eval:
         model = replace(model, config=config)
         source = prepare(data, self.split).with_joints(model.skeleton)
         evaluated = evaluate(model, source)
-        written = write(Path(self.out or Path(self.checkpoint) / "eval"), evaluated, source)
+        run = Path(self.checkpoint)
+        folder = run.parent.parent / f"eval_{run.name}" if is_step(run) else run / "eval"
+        written = write(Path(self.out or folder), evaluated, source)
         print(table(evaluated.result))
         print(f"written: {', '.join(map(str, written))}")
 
@@ -526,7 +533,8 @@ Command = (
 def main() -> None:
     """Run one command; a mistake of the user ends with its message, not with a traceback."""
     arguments = sys.argv[1:]
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what we ask it to do
+    # Orbax warns of what we ask it to do, and logs each error that it raises as well, with pages.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         # The settings of a configuration are options of `train`, known once the file is read.
         if arguments[:1] == ["train"] and len(arguments) > 1 and not arguments[1].startswith("-"):

@@ -11,7 +11,9 @@ import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
 
 Settings = TypeVar("Settings")
 
@@ -31,8 +33,13 @@ LOWEST = {
     "train.log_every": 1,
     "train.checkpoint_every": 1,
     "train.keep": 1,
+    "train.keep_best": 0,
     "train.evaluate_every": 0,
     "train.sigma": 1e-3,
+    "devices.count": 0,
+    "devices.norm_groups": 0,
+    "devices.accumulate": 1,
+    "devices.stall_seconds": 1.0,
     "augment.extend": 0.0,
     "augment.scale": 0.0,
     "augment.turn_degrees": 0.0,
@@ -262,6 +269,41 @@ class TrainConfig:
     """A checkpoint is also written when this many seconds have passed since the last."""
     keep: int = 2
     """Newest checkpoints that are kept."""
+    keep_best: int = 1
+    """Checkpoints that are kept beside them: those of the best AP of `evaluate_every`."""
+
+
+@dataclass(frozen=True)
+class DevicesConfig:
+    """How the devices of a run share the work; `train.batch_size` counts all of them together."""
+
+    parallel: Annotated[
+        Literal["jit", "pmap", "shard_map"], tyro.conf.arg(aliases=["--parallel"])
+    ] = "jit"
+    """jit: one program that sees the whole batch, cut up by the compiler. pmap, shard_map: one that
+    sees a device's part, run by each."""
+    count: int = 0
+    """Devices that are used (0: all)."""
+    parameters: Literal["replicated", "sharded"] = "replicated"
+    """sharded: each device stores a part of every large parameter and of what the optimiser keeps
+    of it (FSDP); with jit."""
+    norm_groups: int = 0
+    """Equal parts of the batch with batch statistics of their own (0: one a device; 1: the whole
+    batch has one set, which costs two messages a layer)."""
+    accumulate: int = 1
+    """Parts of the batch that are learned from one after the other before each update, to save
+    memory; each has batch statistics of its own."""
+    distributed: bool = False
+    """Several processes train together (`rmpe train CONFIG --distributed`), each started by the
+    same command."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where no cluster tells (Cloud TPU, Slurm, Open MPI do)."""
+    processes: int | None = None
+    """How many processes there are, with `coordinator`."""
+    process: int | None = None
+    """Which of them this is, from 0, with `coordinator`."""
+    stall_seconds: float = 300.0
+    """Without a step for so long, all processes end and name the one that is lost."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +355,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    devices: DevicesConfig = field(default_factory=DevicesConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     stages: tuple[StageConfig, ...] = ()
     """Stages that follow each other, each from the weights of the one before; none: one run."""

@@ -8,10 +8,11 @@ from typing import Any
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
+def stop_requests() -> Iterator[Callable[[], int]]:
     """Turn Ctrl-C and SIGTERM into a question the loop can ask; a second one is obeyed at once.
 
-    Only a main thread may install handlers; elsewhere the answer is always no.
+    The answer is the signal's number, or 0. Only a main thread may install handlers; elsewhere the
+    answer is always no.
     """
     asked: list[int] = []
     previous: dict[int, Any] = {}
@@ -26,7 +27,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     except ValueError:
         previous = {}
     try:
-        yield lambda: bool(asked)
+        yield lambda: asked[0] if asked else 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

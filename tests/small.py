@@ -7,6 +7,7 @@ from rmpe_jax.config import (
     AugmentConfig,
     Config,
     DataConfig,
+    DevicesConfig,
     EvaluationConfig,
     ModelConfig,
     OptimiserConfig,
@@ -31,6 +32,7 @@ def config(folder: Path, *, steps: int = 4) -> Config:
         ),
         optimiser=OptimiserConfig(warmup_steps=1, ema=0.9, clip_norm=1.0),
         train=TrainConfig(steps=steps, batch_size=4, log_every=1, checkpoint_every=2, keep=2),
+        devices=DevicesConfig(count=1),
         evaluation=EvaluationConfig(flip=True, resamples=20),
     )
 

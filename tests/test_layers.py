@@ -10,7 +10,7 @@ LAYERS = [
     {"whole_body"},
     {"geometry"},
     {"drawing"},
-    {"pipeline", "interrupts", "json_list", "packed", "suppression", "onnx_layouts"},
+    {"pipeline", "interrupts", "json_list", "packed", "checksums", "suppression", "onnx_layouts"},
     {"models", "data", "losses", "pose_nms", "checkpoint", "canvas"},
     {"detection_losses", "human_detector", "onnx_detector", "hog", "frames", "nms_sets"},
     {"detection", "sources", "stream", "chain"},

@@ -22,6 +22,7 @@ from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.records import Batch
 from rmpe_jax.training import optimiser as optimisers
+from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson
 from rmpe_jax.training.step import start, train_step
 
 JOINTS, SIDE = 17, 256
@@ -55,15 +56,14 @@ def stepper(stn: STNConfig, stacks: int, batch: Batch) -> Callable[[], float]:
     optimiser = optimisers.build(config)
     variables = initialise(jax.random.key(0), module, config.model)
     state = start(jax.random.key(1), variables, optimiser, ema=0.0)
-    update = jax.jit(
-        partial(train_step, module=module, optimiser=optimiser, config=config), donate_argnums=0
-    )
+    lesson = pose_lesson(module, config)
+    update = jax.jit(partial(train_step, lesson=lesson, optimiser=optimiser), donate_argnums=0)
 
     def step() -> float:
         nonlocal state
         began = time.perf_counter()
-        state, metrics = update(state, batch)
-        jax.block_until_ready((state, metrics))
+        state, figures, _ = update(state, PoseInputs(batch))
+        jax.block_until_ready((state, figures))
         return time.perf_counter() - began
 
     return step

@@ -22,24 +22,27 @@ from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.models.simple_baseline import SimpleBaseline
 
 
-def build(model: ModelConfig, joints: int, *, logits: bool = False) -> nn.Module:
+def build(
+    model: ModelConfig, joints: int, *, logits: bool = False, norm_axis: str | None = None
+) -> nn.Module:
     """Return the network that `model` describes, for `joints` joints, with its transformer.
 
-    `logits` says that it is trained by cross entropy; only a transformer must know.
+    `logits` says that it is trained by cross entropy; only a transformer must know. `norm_axis`:
+    see `layers.batch_norm`.
     """
-    sppe = build_sppe(model, joints)
+    sppe = build_sppe(model, joints, norm_axis=norm_axis)
     if model.stn.form == "none":
         return sppe
     settings = {"form": model.stn.form, "dtype": jnp.dtype(model.dtype)}
     localization = {
-        "resnet18": ResNet18Localization(**settings),
-        "small": SmallLocalization(**settings),
+        "resnet18": ResNet18Localization(**settings, norm_axis=norm_axis),
+        "small": SmallLocalization(**settings, norm_axis=norm_axis),
         "pose": PoseLocalization(**settings, logits=logits),
     }[model.stn.network]
     return RMPE(sppe, localization, model.stn.form, logits)
 
 
-def build_sppe(model: ModelConfig, joints: int) -> nn.Module:
+def build_sppe(model: ModelConfig, joints: int, *, norm_axis: str | None = None) -> nn.Module:
     """Return the pose network that `model` describes, without a transformer."""
     if model.family == "detector":
         raise ValueError(
@@ -49,12 +52,14 @@ def build_sppe(model: ModelConfig, joints: int) -> nn.Module:
     _check(model, joints)
     dtype = jnp.dtype(model.dtype)
     if model.family == "hourglass":
-        return StackedHourglass(joints, model.stacks, model.features, model.normalise, dtype)
+        settings = (model.stacks, model.features, model.normalise, dtype, norm_axis)
+        return StackedHourglass(joints, *settings)
     trunk = {
         "depth": model.depth,
         "frozen_stages": model.frozen_stages,
         "normalise": model.normalise,
         "dtype": dtype,
+        "norm_axis": norm_axis,
     }
     if model.family == "pyramid":
         return PyramidPose(
@@ -68,7 +73,7 @@ def build_sppe(model: ModelConfig, joints: int) -> nn.Module:
     return {"simple_baseline": SimpleBaseline, "fastpose": FastPose}[model.family](joints, **trunk)
 
 
-def build_detector(model: ModelConfig) -> HumanDetector:
+def build_detector(model: ModelConfig, *, norm_axis: str | None = None) -> HumanDetector:
     """Return the human detector that `model` describes."""
     sides = (model.input_height, model.input_width)
     if sides[0] != sides[1] or sides[0] % STRIDES[-1]:
@@ -84,6 +89,7 @@ def build_detector(model: ModelConfig) -> HumanDetector:
         stored_statistics=model.stored_statistics,
         normalise=model.normalise,
         dtype=jnp.dtype(model.dtype),
+        norm_axis=norm_axis,
     )
 
 

@@ -47,6 +47,7 @@ class HumanDetector(nn.Module):
     stored_statistics: bool = False
     normalise: Literal["none", "imagenet"] = "imagenet"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], *, train: bool) -> Found:
@@ -57,12 +58,13 @@ class HumanDetector(nn.Module):
             self.frozen_stages,
             stored_statistics=self.stored_statistics,
             dtype=self.dtype,
+            norm_axis=self.norm_axis,
             name="trunk",
         )
         maps = trunk(standardise(images, self.normalise), train=train)
-        coarse = ConvNormRelu(self.width, 3, 2, dtype=self.dtype, name="stride32")(
-            maps["stage3"], train=train
-        )
+        coarse = ConvNormRelu(
+            self.width, 3, 2, dtype=self.dtype, norm_axis=self.norm_axis, name="stride32"
+        )(maps["stage3"], train=train)
         levels = [coarse]
         for stage in (3, 2):
             finer = self._lateral(maps[f"stage{stage}"], stage, train)
@@ -78,7 +80,9 @@ class HumanDetector(nn.Module):
         for level, (stride, x) in enumerate(zip(STRIDES, levels[::-1], strict=True)):
             for number, convolution in enumerate(convolutions):
                 x = convolution(x)
-                x = jax.nn.relu(batch_norm(train, self.dtype, f"head{number}_bn{stride}")(x))
+                x = jax.nn.relu(
+                    batch_norm(train, self.dtype, f"head{number}_bn{stride}", self.norm_axis)(x)
+                )
             found.append(_level(last(x).astype(jnp.float32), scales[level], stride))
         return Found(*(jnp.concatenate(part, axis=1) for part in zip(*found, strict=True)))
 
@@ -87,7 +91,7 @@ class HumanDetector(nn.Module):
     ) -> Float[Array, "b h w {self.width}"]:
         """Return the map of one stage in the pyramid's channels."""
         x = Conv(self.width, 1, dtype=self.dtype, name=f"lateral{stage}")(x)
-        return batch_norm(train, self.dtype, f"lateral_bn{stage}")(x)
+        return batch_norm(train, self.dtype, f"lateral_bn{stage}", self.norm_axis)(x)
 
 
 def points_px(height: int, width: int) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:

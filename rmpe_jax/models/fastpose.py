@@ -30,6 +30,7 @@ class FastPose(nn.Module):
     frozen_stages: int = 0
     normalise: Literal["none", "imagenet"] = "imagenet"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(
@@ -41,12 +42,19 @@ class FastPose(nn.Module):
             frozen_stages=self.frozen_stages,
             squeeze_excitation=True,
             dtype=self.dtype,
+            norm_axis=self.norm_axis,
             name="trunk",
         )
         x = trunk(standardise(images, self.normalise), train=train)["stage4"]
         x = pixel_shuffle(x, SHUFFLE)
         for number, width in ((1, 2 * self.width), (2, self.width)):
-            duc = ConvNormRelu(width * SHUFFLE**2, 3, dtype=self.dtype, name=f"duc{number}")
+            duc = ConvNormRelu(
+                width * SHUFFLE**2,
+                3,
+                dtype=self.dtype,
+                norm_axis=self.norm_axis,
+                name=f"duc{number}",
+            )
             x = pixel_shuffle(duc(x, train=train), SHUFFLE)
         last = Conv(
             self.joints, 3, bias=True, kernel_init=SMALL_INIT, dtype=self.dtype, name="conv_out"

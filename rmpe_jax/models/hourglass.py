@@ -31,6 +31,7 @@ class Residual(nn.Module):
 
     features: int
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w f"]:
@@ -38,7 +39,7 @@ class Residual(nn.Module):
         half = self.features // 2
         residual = x
         for number, (features, size) in enumerate(((half, 1), (half, 3), (self.features, 1)), 1):
-            residual = batch_norm(train, self.dtype, f"bn{number}")(residual)
+            residual = batch_norm(train, self.dtype, f"bn{number}", self.norm_axis)(residual)
             residual = _conv(features, size, self.dtype, f"conv{number}")(jax.nn.relu(residual))
         if x.shape[-1] != self.features:
             x = _conv(self.features, 1, self.dtype, "skip_layer")(x)
@@ -51,18 +52,23 @@ class Hourglass(nn.Module):
     depth: int
     features: int
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w c"]:
         """Return the features after going down and up again."""
-        up = Residual(self.features, self.dtype, name="up1")(x, train=train)
-        x = Residual(self.features, self.dtype, name="low1")(max_pool(x, 2, 2), train=train)
+        up = Residual(self.features, self.dtype, self.norm_axis, name="up1")(x, train=train)
+        x = Residual(self.features, self.dtype, self.norm_axis, name="low1")(
+            max_pool(x, 2, 2), train=train
+        )
         if self.depth > 1:
-            inner = Hourglass(self.depth - 1, self.features, self.dtype, name="low2")
+            inner = Hourglass(
+                self.depth - 1, self.features, self.dtype, self.norm_axis, name="low2"
+            )
         else:
-            inner = Residual(self.features, self.dtype, name="low2")
+            inner = Residual(self.features, self.dtype, self.norm_axis, name="low2")
         x = inner(x, train=train)
-        x = Residual(self.features, self.dtype, name="low3")(x, train=train)
+        x = Residual(self.features, self.dtype, self.norm_axis, name="low3")(x, train=train)
         return up + upsample_nearest(x, 2)
 
 
@@ -74,6 +80,7 @@ class StackedHourglass(nn.Module):
     features: int = 256
     normalise: Literal["none", "imagenet"] = "none"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(
@@ -83,7 +90,9 @@ class StackedHourglass(nn.Module):
         x = self._stem(standardise(images, self.normalise), train)
         heatmaps = []
         for stack in range(self.stacks):
-            inner = Hourglass(DEPTH, self.features, self.dtype, name=f"hgs_{stack}_0")
+            inner = Hourglass(
+                DEPTH, self.features, self.dtype, self.norm_axis, name=f"hgs_{stack}_0"
+            )
             features = inner(x, train=train)
             features = self._residual(f"features_{stack}_0")(features, train=train)
             features = self._conv_norm_relu(self.features, 1, 1, f"features_{stack}_1")(
@@ -100,18 +109,25 @@ class StackedHourglass(nn.Module):
     def _stem(self, images: Float[Array, "b h w 3"], train: bool) -> Float[Array, "b oh ow f"]:
         """Return the features at stride 4."""
         x = self._conv_norm_relu(64, 7, 2, "pre_0")(images, train=train)
-        x = max_pool(Residual(128, self.dtype, name="pre_1")(x, train=train), 2, 2)
-        x = Residual(128, self.dtype, name="pre_3")(x, train=train)
+        x = max_pool(Residual(128, self.dtype, self.norm_axis, name="pre_1")(x, train=train), 2, 2)
+        x = Residual(128, self.dtype, self.norm_axis, name="pre_3")(x, train=train)
         return self._residual("pre_4")(x, train=train)
 
     def _residual(self, name: str) -> Residual:
         """Return a residual block of the network's width."""
-        return Residual(self.features, self.dtype, name=name)
+        return Residual(self.features, self.dtype, self.norm_axis, name=name)
 
     def _conv_norm_relu(self, features: int, size: int, stride: int, name: str) -> ConvNormRelu:
         """Return a convolution, batch norm and ReLU."""
         return ConvNormRelu(
-            features, size, stride, bias=True, kernel_init=TORCH_INIT, dtype=self.dtype, name=name
+            features,
+            size,
+            stride,
+            bias=True,
+            kernel_init=TORCH_INIT,
+            dtype=self.dtype,
+            norm_axis=self.norm_axis,
+            name=name,
         )
 
 

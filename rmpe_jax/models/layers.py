@@ -160,10 +160,20 @@ def upsample_nearest(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b
     return blocks.reshape(b, h * factor, w * factor, c)
 
 
-def batch_norm(train: bool, dtype: DTypeLike, name: str) -> nn.BatchNorm:
-    """Return PyTorch's batch norm (its momentum 0.1 is 0.9 here); statistics are float32."""
+def batch_norm(train: bool, dtype: DTypeLike, name: str, axis: str | None) -> nn.BatchNorm:
+    """Return PyTorch's batch norm (its momentum 0.1 is 0.9 here); statistics are float32.
+
+    `axis` names a mapped axis, of `jax.pmap` or `jax.shard_map`, whose devices share one set of
+    statistics; None: each has its own. In a program that sees the whole batch there is no such
+    axis.
+    """
     return nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        dtype=dtype,
+        axis_name=axis,
+        name=name,
     )
 
 
@@ -176,6 +186,7 @@ class ConvNormRelu(nn.Module):
     bias: bool = False
     kernel_init: nn.initializers.Initializer = HE_INIT
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b oh ow f"]:
@@ -189,4 +200,4 @@ class ConvNormRelu(nn.Module):
             dtype=self.dtype,
             name="conv",
         )
-        return jax.nn.relu(batch_norm(train, self.dtype, "bn")(conv(x)))
+        return jax.nn.relu(batch_norm(train, self.dtype, "bn", self.norm_axis)(conv(x)))

@@ -34,19 +34,27 @@ class ResNet18Localization(nn.Module):
 
     form: Form = "affine"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, crops: Float[Array, "b h w 3"], *, train: bool) -> Float[Array, "b 2 3"]:
         """Return theta, float32."""
         x = ConvNormRelu(
-            64, 7, 2, bias=True, kernel_init=TORCH_INIT, dtype=self.dtype, name="stem"
+            64,
+            7,
+            2,
+            bias=True,
+            kernel_init=TORCH_INIT,
+            dtype=self.dtype,
+            norm_axis=self.norm_axis,
+            name="stem",
         )(crops, train=train)
         x = max_pool(x, 3, 2, padding=1)
         for stage, width in enumerate(RESNET18_WIDTHS):
             for number in (0, 1):
                 stride = 2 if stage > 0 and number == 0 else 1
                 name = f"layer{stage + 1}_{number}"
-                x = _Block(width, stride, self.dtype, name=name)(x, train=train)
+                x = _Block(width, stride, self.dtype, self.norm_axis, name=name)(x, train=train)
         return Theta(self.form, name="theta")(x.mean(axis=(1, 2)))
 
 
@@ -58,17 +66,20 @@ class SmallLocalization(nn.Module):
 
     form: Form = "affine"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, crops: Float[Array, "b h w 3"], *, train: bool) -> Float[Array, "b 2 3"]:
         """Return theta, float32."""
         x = crops
         for number, width in enumerate(SMALL_WIDTHS):
-            x = ConvNormRelu(width, 3, 2, dtype=self.dtype, name=f"conv{number}")(x, train=train)
+            x = ConvNormRelu(
+                width, 3, 2, dtype=self.dtype, norm_axis=self.norm_axis, name=f"conv{number}"
+            )(x, train=train)
         x = x.reshape(x.shape[0], -1)
         x = nn.Dense(SMALL_HIDDEN, dtype=self.dtype, name="hidden")(x)
         # Without batch norm the first large steps leave the whole layer below 0, where it stays.
-        x = jax.nn.relu(batch_norm(train, self.dtype, "hidden_bn")(x))
+        x = jax.nn.relu(batch_norm(train, self.dtype, "hidden_bn", self.norm_axis)(x))
         return Theta(self.form, name="theta")(x)
 
 
@@ -141,15 +152,17 @@ class _Block(nn.Module):
     width: int
     stride: int
     dtype: DTypeLike
+    norm_axis: str | None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b oh ow f"]:
         settings = {"bias": True, "kernel_init": TORCH_INIT, "dtype": self.dtype}
-        residual = ConvNormRelu(self.width, 3, self.stride, **settings, name="first")(
-            x, train=train
+        first = ConvNormRelu(
+            self.width, 3, self.stride, **settings, norm_axis=self.norm_axis, name="first"
         )
+        residual = first(x, train=train)
         residual = Conv(self.width, 3, **settings, name="second")(residual)
-        residual = batch_norm(train, self.dtype, "second_bn")(residual)
+        residual = batch_norm(train, self.dtype, "second_bn", self.norm_axis)(residual)
         if x.shape[-1] != self.width:
             x = Conv(self.width, 1, self.stride, **settings, name="shortcut")(x)
         return jax.nn.relu(x + residual)

@@ -42,6 +42,7 @@ class PyramidPose(nn.Module):
     stored_statistics: bool = False
     normalise: Literal["none", "imagenet"] = "imagenet"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(
@@ -54,6 +55,7 @@ class PyramidPose(nn.Module):
             self.frozen_stages,
             stored_statistics=self.stored_statistics,
             dtype=self.dtype,
+            norm_axis=self.norm_axis,
             name="trunk",
         )
         maps = trunk(standardise(images, self.normalise), train=train)
@@ -79,13 +81,17 @@ class PyramidPose(nn.Module):
     ) -> Float[Array, "b h w {self.width}"]:
         """Return the map of one stage in the pyramid's channels."""
         x = Conv(self.width, 1, dtype=self.dtype, name=f"lateral{stage}")(x)
-        return batch_norm(train, self.dtype, f"lateral_bn{stage}")(x)
+        return batch_norm(train, self.dtype, f"lateral_bn{stage}", self.norm_axis)(x)
 
     def _block(
         self, x: Float[Array, "b h w c"], number: int, train: bool
     ) -> Float[Array, "b h w c"]:
         """Return the features after one residual block of two 3x3 convolutions."""
         name = f"block{number}"
-        residual = ConvNormRelu(self.width, 3, dtype=self.dtype, name=f"{name}_0")(x, train=train)
+        residual = ConvNormRelu(
+            self.width, 3, dtype=self.dtype, norm_axis=self.norm_axis, name=f"{name}_0"
+        )(x, train=train)
         residual = Conv(self.width, 3, dtype=self.dtype, name=f"{name}_1")(residual)
-        return jax.nn.relu(x + batch_norm(train, self.dtype, f"{name}_bn")(residual))
+        return jax.nn.relu(
+            x + batch_norm(train, self.dtype, f"{name}_bn", self.norm_axis)(residual)
+        )

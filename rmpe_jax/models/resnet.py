@@ -51,6 +51,7 @@ class Block(nn.Module):
     bottleneck: bool
     squeeze_excitation: bool
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b oh ow f"]:
@@ -66,7 +67,7 @@ class Block(nn.Module):
         residual = x
         for number, (features, size, stride) in enumerate(plan, start=1):
             conv = Conv(features, size, stride, dtype=self.dtype, name=f"conv{number}")
-            residual = batch_norm(train, self.dtype, f"bn{number}")(conv(residual))
+            residual = batch_norm(train, self.dtype, f"bn{number}", self.norm_axis)(conv(residual))
             if number < len(plan):
                 residual = jax.nn.relu(residual)
         if self.squeeze_excitation:
@@ -80,7 +81,7 @@ class Block(nn.Module):
         if self.stride == 1 and x.shape[-1] == features:
             return x
         conv = Conv(features, 1, self.stride, dtype=self.dtype, name="downsample_0")
-        return batch_norm(train, self.dtype, "downsample_1")(conv(x))
+        return batch_norm(train, self.dtype, "downsample_1", self.norm_axis)(conv(x))
 
 
 class ResNet(nn.Module):
@@ -99,6 +100,7 @@ class ResNet(nn.Module):
     squeeze_excitation: bool = False
     stored_statistics: bool = False
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(
@@ -108,7 +110,7 @@ class ResNet(nn.Module):
         train = train and not self.stored_statistics
         frozen = self.frozen_stages > 0
         x = Conv(WIDTHS[0], 7, 2, dtype=self.dtype, name="conv1")(x)
-        x = jax.nn.relu(batch_norm(train and not frozen, self.dtype, "bn1")(x))
+        x = jax.nn.relu(batch_norm(train and not frozen, self.dtype, "bn1", self.norm_axis)(x))
         x = max_pool(x, 3, 2, padding=1)
         maps = {"stem": x}
         for stage in range(1, self.stages + 1):
@@ -128,6 +130,7 @@ class ResNet(nn.Module):
                 bottleneck=self.depth >= BOTTLENECK_DEPTH,
                 squeeze_excitation=self.squeeze_excitation and number == 0,
                 dtype=self.dtype,
+                norm_axis=self.norm_axis,
                 name=f"layer{stage}_{number}",
             )
             x = block(x, train=train)

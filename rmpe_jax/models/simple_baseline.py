@@ -27,18 +27,25 @@ class SimpleBaseline(nn.Module):
     frozen_stages: int = 0
     normalise: Literal["none", "imagenet"] = "imagenet"
     dtype: DTypeLike = jnp.float32
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "b h w 3"], *, train: bool
     ) -> Float[Array, "1 b h//4 w//4 {self.joints}"]:
         """Return the heat-maps, float32, as one stack."""
-        trunk = ResNet(self.depth, frozen_stages=self.frozen_stages, dtype=self.dtype, name="trunk")
+        trunk = ResNet(
+            self.depth,
+            frozen_stages=self.frozen_stages,
+            dtype=self.dtype,
+            norm_axis=self.norm_axis,
+            name="trunk",
+        )
         x = trunk(standardise(images, self.normalise), train=train)["stage4"]
         for number in range(DECONVOLUTIONS):
             # PyTorch's list holds convolution, batch norm and ReLU in turn.
             deconv = PhaseDeconv(self.width, self.dtype, name=f"deconv_layers_{3 * number}")
-            norm = batch_norm(train, self.dtype, f"deconv_layers_{3 * number + 1}")
+            norm = batch_norm(train, self.dtype, f"deconv_layers_{3 * number + 1}", self.norm_axis)
             x = jax.nn.relu(norm(deconv(x)))
         last = Conv(
             self.joints, 1, bias=True, kernel_init=SMALL_INIT, dtype=self.dtype, name="final_layer"

@@ -54,6 +54,20 @@ class MetricWriter:
             self.board.close()
 
 
+class NoWriter:
+    """Writes nothing: of several processes, only the first keeps figures."""
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> "NoWriter":
+        """Return the writer itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing."""
+
+
 def _lines_up_to(path: Path, last_step: int) -> list[str]:
     """Return the whole lines of an earlier log whose step is at most `last_step`."""
     if not path.exists():

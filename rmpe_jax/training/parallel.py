@@ -43,15 +43,18 @@ def parallel_loss(
     theta: Float[Array, "b 2 3"],
     batch: Batch,
     axis_aligned: bool,
+    labelled: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
     """Return how badly the frozen network finds the joints of `batch` where they belong.
 
-    The gradient reaches theta alone.
+    The gradient reaches theta alone. `labelled` is the number of joints that belong somewhere in
+    the whole batch (None: this is the whole batch).
     """
     straight = straighten(crops, theta, axis_aligned=axis_aligned)
     heatmaps = parallel.network(jax.lax.stop_gradient(variables), straight)
     joints = jax.vmap(centred)(batch.joints_crop, batch.weight, batch.theta_star)
-    return joints_loss(heatmaps, *joints, loss=parallel.loss, sigma=parallel.sigma)
+    kind = {"loss": parallel.loss, "sigma": parallel.sigma}
+    return joints_loss(heatmaps, *joints, **kind, labelled=labelled)
 
 
 def centred(

@@ -1,11 +1,8 @@
 """Learning poses: crops of people to heat-maps of their joints, with or without a transformer."""
 
-from functools import partial
 from pathlib import Path
 
-import jax
 import numpy as np
-import optax
 from rich.console import Console
 
 from rmpe_jax import drawing, nms_sets
@@ -25,15 +22,14 @@ from rmpe_jax.predict import PoseModel, load, skeleton_of
 from rmpe_jax.records import Batch, Variables
 from rmpe_jax.skeletons import Skeleton
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
-from rmpe_jax.training.step import TrainState, train_step
+from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson
+from rmpe_jax.training.sharding import Layout
 from rmpe_jax.training.task import Outcome, Task
 
 SHEET_PHOTOGRAPHS = 12
 
 
-def pose_task(
-    config: Config, workdir: Path, optimiser: optax.GradientTransformation, console: Console
-) -> Task:
+def pose_task(config: Config, workdir: Path, layout: Layout, console: Console) -> Task:
     """Prepare the data and build the network; what is wrong with the settings is found here."""
     trained_commit = commit()  # now: the working tree may change before the run ends
     mixture = prepare_mixture(config.data)
@@ -43,13 +39,9 @@ def pose_task(
     read_proposals(config.evaluation, validation)
     nms_sets.chosen(config.evaluation.nms)
     logits = config.train.loss == "cross_entropy"
-    module = build(config.model, len(skeleton.joints), logits=logits)
+    module = build(config.model, len(skeleton.joints), logits=logits, norm_axis=layout.norm_axis)
     parallel, parallel_variables = _parallel(config, skeleton)
     teacher = _teacher(config, skeleton)
-    step = jax.jit(
-        partial(train_step, module=module, optimiser=optimiser, config=config, parallel=parallel),
-        donate_argnums=0,
-    )
     facts = {
         "data_fingerprint": mixture.fingerprint,
         "skeleton": skeleton._asdict(),
@@ -66,18 +58,19 @@ def pose_task(
             batch_size=config.train.batch_size,
             seed=config.train.seed,
             start=start,
+            process_index=layout.process_index,
+            process_count=layout.process_count,
         )
 
-    def model_of(state: TrainState) -> PoseModel:
-        meta = {"step": int(state.step), **facts}
-        return PoseModel(state.evaluated, module, config, skeleton, meta)
+    def model_of(step: int, variables: Variables) -> PoseModel:
+        return PoseModel(variables, module, config, skeleton, {"step": step, **facts})
 
-    def measure(state: TrainState) -> float:
-        evaluated = evaluate(model_of(state), validation, console=console, resamples=0)
-        return evaluated.result["AP"]
+    def measure(step: int, variables: Variables) -> float:
+        model = model_of(step, variables)
+        return evaluate(model, validation, console=console, resamples=0).result["AP"]
 
-    def finish(state: TrainState) -> Outcome:
-        model = model_of(state)
+    def finish(step: int, variables: Variables) -> Outcome:
+        model = model_of(step, variables)
         evaluated = evaluate(model, validation, console=console)
         sheet = workdir / "contact_sheet.png"
         drawing.write(sheet, contact_sheet(model, validation))
@@ -93,9 +86,9 @@ def pose_task(
         ),
         first=lambda variables: _first_weights(variables, config, skeleton, console),
         batches=batches,
-        update=lambda state, batch: step(
-            state, batch, parallel_variables, teacher.of(batch) if teacher else None
-        ),
+        lesson=pose_lesson(module, config, parallel, groups=layout.norm_groups),
+        inputs=lambda batch: PoseInputs(batch, teacher.of(batch) if teacher else None),
+        fixed=parallel_variables,
         measure=measure,
         finish=finish,
     )

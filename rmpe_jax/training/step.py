@@ -1,22 +1,26 @@
-"""One training step: a pure function of (state, batch)."""
+"""One training step: a pure function of (state, batch), on one device or on many.
 
+What is learned from a batch is a `Lesson`. All that it says is a share: what the parts of a batch
+say adds up to what the whole batch says, because every share is divided by counts of the whole
+batch. So a step is the same function wherever a batch lies: seen whole by one program over all
+devices (`jax.jit`), in one part on each (`jax.pmap`, `jax.shard_map`), or in parts one after the
+other.
+"""
+
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rmpe_jax.config import Config
-from rmpe_jax.data.teacher_maps import TeacherBatch
-from rmpe_jax.geometry import affine
-from rmpe_jax.losses import joints_loss
-from rmpe_jax.models.rmpe import RMPE
-from rmpe_jax.models.variables import learning
-from rmpe_jax.records import Batch, Variables
-from rmpe_jax.training.distillation import teacher_loss
-from rmpe_jax.training.parallel import ParallelSPPE, parallel_loss
+from rmpe_jax.records import Variables
+
+Inputs = Any  # arrays with a leading batch dimension
+Counts = Any  # sums over a batch
+Figures = dict[str, Float[Array, ""]]
+Rows = dict[str, Array]  # one value of each sample
 
 
 class TrainState(NamedTuple):
@@ -41,6 +45,27 @@ class TrainState(NamedTuple):
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
+class Learned(NamedTuple):
+    """What a part of a batch teaches; gradient and figures are shares of the whole batch's."""
+
+    gradient: Variables
+    batch_stats: Variables
+    figures: Figures
+    rows: Rows
+
+
+class Lesson(NamedTuple):
+    """What is to be learned from a batch.
+
+    `count` says how much there is to learn from in a part: what the shares are divided by.
+    `learn` is called with (parameters, batch statistics, a part, what stays fixed, the counts of
+    the whole batch).
+    """
+
+    count: Callable[[Inputs], Counts]
+    learn: Callable[[Variables, Variables, Inputs, Any, Counts], Learned]
+
+
 def start(
     key: PRNGKeyArray, variables: Variables, optimiser: optax.GradientTransformation, *, ema: float
 ) -> TrainState:
@@ -56,75 +81,40 @@ def start(
     )
 
 
-class Branches(NamedTuple):
-    """One thing for each of the two branches."""
-
-    main: Float[Array, "b 2 3"]
-    parallel: Float[Array, "b 2 3"]
-
-
 def train_step(
     state: TrainState,
-    batch: Batch,
-    parallel_variables: Variables | None = None,
-    teacher: TeacherBatch | None = None,
+    inputs: Inputs,
+    fixed: Any = None,
     *,
-    module: nn.Module,
+    lesson: Lesson,
     optimiser: optax.GradientTransformation,
-    config: Config,
-    parallel: ParallelSPPE | None = None,
-) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """Return the state after `batch`, and the metrics of the step.
+    ema: float = 0.0,
+    axis: str | None = None,
+    parts: int = 1,
+    devices: int = 1,
+    gather: Callable[[Variables], Variables] = lambda params: params,
+) -> tuple[TrainState, Figures, Rows]:
+    """Return the state after a batch, the figures of the step, and what is told of each sample.
 
-    With a transformer the loss is that of the main network, in the frame of the crop, plus that
-    of the parallel network, in the straight frame, whose variables get no gradient (Fang et al.,
-    RMPE, ICCV 2017, section 3.1). What a `teacher` sees is learned beside the labelled joints.
-    Written for the global view of a batch: means are over all of
-    it, on however many devices.
+    `axis` names the mapped axis over which the batch is cut (None: all of it is seen here).
+    `parts` are learned from one after the other, each with batch statistics of its own, before
+    the one update; `devices` says over how many devices the batch that is seen here lies, so
+    that each has its share of every part. `gather` makes parameters whole that lie in pieces.
     """
-    images = jnp.asarray(batch.crop, jnp.float32) / 255
-    kind = {"loss": config.train.loss, "sigma": config.train.sigma}
-
-    def of_maps(maps: Float[Array, "stacks b h w k"]) -> tuple[Float[Array, ""], Any]:
-        """Return the loss of maps in the frame of the crop, and its part from the teacher."""
-        loss = joints_loss(maps, batch.joints_crop, batch.weight, **kind)
-        if teacher is None:
-            return loss, {}
-        taught = teacher_loss(maps, teacher)
-        return loss + config.train.teacher_weight * taught, {"loss_teacher": taught}
-
-    shifts = Branches(*(jnp.zeros((len(images), 2, 3)) for _ in Branches._fields))
-
-    def loss_of(params: Variables, shifts: Branches) -> tuple[Float[Array, ""], Any]:
-        variables = {"params": learning(config.model, params), "batch_stats": state.batch_stats}
-        if not isinstance(module, RMPE):
-            predicted, updated = module.apply(
-                variables, images, train=True, mutable=["batch_stats"]
-            )
-            loss, details = of_maps(predicted)
-            return loss, (updated["batch_stats"], details, None)
-        taps, updated = module.apply(
-            variables, images, shifts.main, train=True, mutable=["batch_stats"], method="taps"
-        )
-        loss, details = of_maps(taps.heatmaps_crop)
-        losses = {"loss_main": loss, **details}
-        if parallel is not None:
-            theta = taps.theta - shifts.main + shifts.parallel
-            losses["loss_parallel"] = parallel_loss(
-                parallel, parallel_variables, images, theta, batch, module.axis_aligned
-            )
-            loss = loss + config.train.parallel_weight * losses["loss_parallel"]
-        metrics = losses | theta_metrics(taps.theta, batch.theta_star)
-        return loss, (updated["batch_stats"], metrics, batch.theta_star - taps.theta)
-
-    (loss, (batch_stats, details, to_star)), (gradient, by_branch) = jax.value_and_grad(
-        loss_of, argnums=(0, 1), has_aux=True
-    )(state.params, shifts)
-    state, metrics = advanced(state, gradient, batch_stats, optimiser, decay=config.optimiser.ema)
-    metrics = {"loss": loss, **metrics, **details}
-    if isinstance(module, RMPE):
-        metrics |= _theta_gradients(by_branch, to_star)
-    return state, metrics
+    whole = _sum_over(lesson.count(inputs), axis)
+    params = gather(state.params)
+    learned = _learn_in_parts(
+        lambda batch_stats, part: lesson.learn(params, batch_stats, part, fixed, whole),
+        state.batch_stats,
+        inputs,
+        parts,
+        devices,
+    )
+    gradient, figures = _sum_over((learned.gradient, learned.figures), axis)
+    # Running statistics of devices with statistics of their own are averaged.
+    batch_stats = learned.batch_stats if axis is None else jax.lax.pmean(learned.batch_stats, axis)
+    state, sizes = advanced(state, gradient, batch_stats, optimiser, decay=ema)
+    return state, {**figures, **sizes}, learned.rows
 
 
 def advanced(
@@ -134,7 +124,7 @@ def advanced(
     optimiser: optax.GradientTransformation,
     *,
     decay: float,
-) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+) -> tuple[TrainState, Figures]:
     """Return the state after one update by a gradient, and the size of it and of the parameters.
 
     `decay` is that of the running average.
@@ -142,7 +132,7 @@ def advanced(
     updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)
     moved = {"params": params, "batch_stats": batch_stats}
-    metrics = {
+    figures = {
         "gradient_norm": optax.tree.norm(gradient),
         "parameter_norm": optax.tree.norm(params),
     }
@@ -153,49 +143,50 @@ def advanced(
         batch_stats=batch_stats,
         optimiser=optimiser_state,
         average=_moved(state.average, moved, state.step, decay),
-    ), metrics
+    ), figures
 
 
-def theta_metrics(
-    theta: Float[Array, "b 2 3"], theta_star: Float[Array, "b 2 3"]
-) -> dict[str, Float[Array, "..."]]:
-    """Return how far theta is from what it should say, and whether it can be inverted at all.
+def _sum_over(tree: Any, axis: str | None) -> Any:
+    """Return what the parts on all devices say together."""
+    return tree if axis is None else jax.lax.psum(tree, axis)
 
-    `suspects` [b] are the people whose theta is no number; all else is one figure for the batch.
+
+def _learn_in_parts(
+    learn: Callable[[Variables, Inputs], Learned],
+    batch_stats: Variables,
+    inputs: Inputs,
+    parts: int,
+    devices: int,
+) -> Learned:
+    """Return what all parts of a batch teach together; batch statistics pass from one to the next.
+
+    Only one part's activations are in memory at a time.
     """
-    determinant = theta[:, 0, 0] * theta[:, 1, 1] - theta[:, 0, 1] * theta[:, 1, 0]
-    return {
-        "theta_error": jnp.mean(_size(theta - theta_star)),
-        "theta_error_identity": jnp.mean(_size(jnp.eye(2, 3)[None] - theta_star)),
-        "theta_determinant": jnp.mean(determinant),
-        "theta_clamped": jnp.sum(jax.vmap(affine.is_clamped)(theta)),
-        "suspects": ~jnp.isfinite(theta).all(axis=(1, 2)),
-    }
+    if parts == 1:
+        return learn(batch_stats, inputs)
 
+    def cut(rows: Array) -> Array:
+        """[b ...] -> [parts b/parts ...], every part from all devices."""
+        each = rows.reshape(devices, parts, -1, *rows.shape[1:]).swapaxes(0, 1)
+        return each.reshape(parts, -1, *rows.shape[1:])
 
-def _theta_gradients(
-    by_branch: Branches, to_star: Float[Array, "b 2 3"]
-) -> dict[str, Float[Array, ""]]:
-    """Return what the branches' gradients of one person's theta are like, means over the batch.
+    def joined(rows: Array) -> Array:
+        each = rows.reshape(parts, devices, -1, *rows.shape[2:]).swapaxes(0, 1)
+        return each.reshape(-1, *rows.shape[2:])
 
-    Their sizes; the cosine between the two; and that of the step against each with the way to
-    theta*. A cosine with nothing counts as 0.
-    """
-    metrics = {"theta_cosine": _cosine(by_branch.main, by_branch.parallel)}
-    for name, gradient in by_branch._asdict().items():
-        metrics[f"theta_gradient_{name}"] = jnp.mean(_size(gradient)) * len(gradient)
-        metrics[f"theta_{name}_toward_star"] = _cosine(-gradient, to_star)
-    return metrics
+    def add(carried: tuple[Variables, Any], part: Inputs) -> tuple[tuple[Variables, Any], Rows]:
+        before, sums = carried
+        learned = learn(before, part)
+        sums = jax.tree.map(jnp.add, sums, (learned.gradient, learned.figures))
+        return (learned.batch_stats, sums), learned.rows
 
-
-def _cosine(a: Float[Array, "b 2 3"], b: Float[Array, "b 2 3"]) -> Float[Array, ""]:
-    sizes = _size(a) * _size(b)
-    product = jnp.sum(a * b, axis=(1, 2))
-    return jnp.mean(jnp.where(sizes > 0, product / jnp.where(sizes > 0, sizes, 1), 0))
-
-
-def _size(theta: Float[Array, "b 2 3"]) -> Float[Array, " b"]:
-    return jnp.sqrt(jnp.sum(theta**2, axis=(1, 2)))
+    cuts = jax.tree.map(cut, inputs)
+    shapes = jax.eval_shape(learn, batch_stats, jax.tree.map(lambda rows: rows[0], cuts))
+    nothing = jax.tree.map(
+        lambda shape: jnp.zeros(shape.shape, shape.dtype), (shapes.gradient, shapes.figures)
+    )
+    (batch_stats, (gradient, figures)), rows = jax.lax.scan(add, (batch_stats, nothing), cuts)
+    return Learned(gradient, batch_stats, figures, jax.tree.map(joined, rows))
 
 
 def _moved(

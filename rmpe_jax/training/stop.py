@@ -2,25 +2,26 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from rmpe_jax.records import Batch
+from rmpe_jax.training.sharding import fetched, fetched_rows
+from rmpe_jax.training.step import Figures, Rows
 
 
 class NonFiniteLossError(ArithmeticError):
     """The loss became infinite or not a number; the run stopped."""
 
 
-def check_finite(step: int, batch: Any, metrics: dict[str, jax.Array]) -> None:
+def check_finite(step: int, batch: Any, figures: Figures, rows: Rows) -> None:
     """Raise NonFiniteLossError if a step's figures are no numbers, naming its records.
 
-    Figures of single people in `metrics["suspects"]` name those that began it.
+    `rows["suspects"]` names those of this process' samples that began it.
     """
-    values = {name: float(value) for name, value in metrics.items() if not value.ndim}
+    values = fetched(figures)
     if all(np.isfinite(list(values.values()))):
         return
-    suspects = np.asarray(metrics.get("suspects", False))
+    suspects = fetched_rows(rows).get("suspects", np.zeros(0, bool))
     if not suspects.any():
         suspects = np.ones(len(batch.image_id), bool)
     people = [f"image {image}" for image in batch.image_id[suspects]]

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from flax import linen as nn
 
 from rmpe_jax.data.batches import Batches
 from rmpe_jax.records import Variables
-from rmpe_jax.training.step import TrainState
+from rmpe_jax.training.step import Inputs, Lesson
 
 
 class Outcome(NamedTuple):
@@ -21,11 +20,12 @@ class Outcome(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A network with its data, one step of learning, and how well it does.
+    """A network with its data, what it learns from them, and how well it does.
 
     `facts` go into every checkpoint; `check` refuses those of a checkpoint that this run must not
-    go on from. `first` gives variables their first weights, `batches` all batches from a number
-    on, `measure` a quick AP, and `finish` measures and writes everything.
+    go on from. `first` gives variables their first weights, `batches` this process' batches from a
+    number on, and `inputs` what goes to the devices of a batch; `fixed` lies there all the time.
+    After a number of steps `measure` gives a quick AP, and `finish` measures and writes everything.
     """
 
     module: nn.Module
@@ -34,6 +34,8 @@ class Task(NamedTuple):
     check: Callable[[dict[str, Any]], None]
     first: Callable[[Variables], Variables]
     batches: Callable[[int], Batches[Any]]
-    update: Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
-    measure: Callable[[TrainState], float]
-    finish: Callable[[TrainState], Outcome]
+    lesson: Lesson
+    inputs: Callable[[Any], Inputs]
+    fixed: Any
+    measure: Callable[[int, Variables], float]
+    finish: Callable[[int, Variables], Outcome]

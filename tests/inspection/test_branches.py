@@ -14,6 +14,7 @@ from rmpe_jax.inspection.branches import branch_gradients, cosine, cosines
 from rmpe_jax.inspection.curves import WRITTEN
 from rmpe_jax.losses import joints_loss
 from rmpe_jax.models.rmpe import pull_back
+from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson
 from rmpe_jax.training.step import start, train_step
 from tests.inspection import toy
 
@@ -24,17 +25,9 @@ def trained():
     model, (judge, judge_variables) = toy.model(), toy.parallel()
     rule = optax.sgd(1.0)
     state = start(jax.random.key(0), model.variables, rule, ema=0.0)
-    after, metrics = jax.jit(
-        lambda state, batch: train_step(
-            state,
-            batch,
-            judge_variables,
-            module=model.module,
-            optimiser=rule,
-            config=toy.CONFIG,
-            parallel=judge,
-        )
-    )(state, toy.batch())
+    lesson = pose_lesson(model.module, toy.CONFIG, judge)
+    step = jax.jit(partial(train_step, lesson=lesson, optimiser=rule))
+    after, metrics, _ = step(state, PoseInputs(toy.batch()), judge_variables)
     return state, after, metrics
 
 

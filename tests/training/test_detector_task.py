@@ -10,7 +10,14 @@ import pytest
 
 import rmpe_jax
 from rmpe_jax import human_detector, suppression
-from rmpe_jax.config import Config, DataConfig, ModelConfig, OptimiserConfig, TrainConfig
+from rmpe_jax.config import (
+    Config,
+    DataConfig,
+    DevicesConfig,
+    ModelConfig,
+    OptimiserConfig,
+    TrainConfig,
+)
 from rmpe_jax.data import detection_files, images
 from rmpe_jax.data.dataset import prepare
 from rmpe_jax.geometry import boxes
@@ -39,6 +46,7 @@ def config(folder, steps=60) -> Config:
             name="muon", learning_rate=5e-3, warmup_steps=5, clip_norm=5.0, ema=0.9
         ),
         train=TrainConfig(steps=steps, batch_size=8, log_every=20, checkpoint_every=30),
+        devices=DevicesConfig(count=1),
     )
 
 

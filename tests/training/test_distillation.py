@@ -16,6 +16,7 @@ from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.distillation import teacher_loss
+from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson
 from rmpe_jax.training.step import start, train_step
 from tests import small
 from tests.training.test_step import a_batch
@@ -71,11 +72,12 @@ def test_the_step_adds_it_with_its_weight(tmp_path):
     module, optimiser = build(config.model, 17, logits=True), optimisers.build(config)
     variables = initialise(jax.random.key(0), module, config.model)
     state = start(jax.random.key(0), variables, optimiser, ema=0.0)
-    step = jax.jit(partial(train_step, module=module, optimiser=optimiser, config=config))
+    step = jax.jit(partial(train_step, lesson=pose_lesson(module, config), optimiser=optimiser))
     maps = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 17)).astype(np.uint8)
     theta = np.tile(affine.identity().astype(np.float32), (4, 1, 1))
-    _, alone = step(state, a_batch(), None, TeacherBatch(np.zeros_like(maps), theta))
-    moved, taught = step(state, a_batch(), None, TeacherBatch(maps, theta))
+    nothing, something = TeacherBatch(np.zeros_like(maps), theta), TeacherBatch(maps, theta)
+    _, alone, _ = step(state, PoseInputs(a_batch(), nothing))
+    moved, taught, _ = step(state, PoseInputs(a_batch(), something))
     assert float(alone["loss_teacher"]) == 0
     assert float(taught["loss"]) == pytest.approx(
         float(alone["loss"]) + 0.25 * float(taught["loss_teacher"]), rel=1e-5

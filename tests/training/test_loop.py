@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 import rmpe_jax
-from rmpe_jax import checkpoint
-from rmpe_jax.checkpoint import CheckpointError, Checkpoints
+from rmpe_jax.__main__ import main
+from rmpe_jax.checkpoint import CheckpointError, Checkpoints, SaveError
+from rmpe_jax.checksums import checksums
 from rmpe_jax.config import StageConfig, STNConfig
 from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import loop
@@ -29,7 +32,7 @@ def arrays(workdir: str) -> dict:
     checkpoints = Checkpoints(Path(workdir) / "checkpoints", read_only=True)
     meta = checkpoints.meta(checkpoints.steps()[-1])
     checkpoints.close()
-    return {path: entry["crc32"] for path, entry in meta["arrays"]["state"].items()}
+    return {path: entry["checksum"] for path, entry in meta["arrays"]["state"].items()}
 
 
 def lines(workdir: Path) -> list[dict]:
@@ -74,9 +77,10 @@ def test_the_saved_network_is_the_averaged_one(trained):
     checkpoints = Checkpoints(Path(config.workdir) / "checkpoints", read_only=True)
     saved = checkpoints.meta(4)["arrays"]
     checkpoints.close()
-    for path, entry in checkpoint.describe(model.variables).items():
-        assert entry["crc32"] == saved["model"][path]["crc32"]
-        assert entry["crc32"] == saved["state"][f"average/{path}"]["crc32"]
+    found = dict(zip(saved["model"], checksums(model.variables), strict=True))
+    for path, checksum in found.items():
+        assert checksum == saved["model"][path]["checksum"]
+        assert checksum == saved["state"][f"average/{path}"]["checksum"]
 
 
 def test_a_result_says_what_it_depends_on(trained):
@@ -98,7 +102,7 @@ from rmpe_jax.config import *
 from rmpe_jax.skeletons import COCO17
 from rmpe_jax.training import loop
 
-def killer(step, batch, metrics):
+def killer(step, *rest):
     if step == 3:
         while not Path({workdir!r}, "checkpoints", "2").exists():
             time.sleep(0.05)
@@ -125,11 +129,12 @@ def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bits(trained, tmp_pa
     assert [line["time"] < killed for line in lines(tmp_path)] == [True, True, False, False]
 
 
-def test_sigterm_saves_and_says_how_to_go_on(trained, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(trained, tmp_path, number, code):
     config = small.longer(replace(trained[0], workdir=str(tmp_path)), 100_000)
-    code = "from rmpe_jax.config import *\nfrom rmpe_jax.training import loop\n"
+    run = "from rmpe_jax.config import *\nfrom rmpe_jax.training import loop\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{code}loop.train({config!r})"],
+        [sys.executable, "-c", f"{run}loop.train({config!r})"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -139,11 +144,11 @@ def test_sigterm_saves_and_says_how_to_go_on(trained, tmp_path):
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size > 200):
         assert time.time() < deadline
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "the same command goes on from there" in errors
-    said = int(errors.split("stopped at step ")[1].split()[0])
+    os.kill(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "the same command goes on from there" in output
+    said = int(output.split("stopped at step ")[1].split()[0])
     checkpoints = Checkpoints(tmp_path / "checkpoints", read_only=True)
     assert checkpoints.steps()[-1] == said
     checkpoints.close()
@@ -180,6 +185,75 @@ def test_another_order_of_the_data_within_a_run_is_refused(trained):
     config = replace(trained[0], train=replace(trained[0].train, batch_size=2))
     with pytest.raises(ValueError, match=r"train.batch_size was 4 .* Use --train.batch-size 4"):
         loop.train(config)
+
+
+def test_the_checkpoint_of_the_best_evaluation_is_kept(trained, tmp_path, monkeypatch):
+    """Also over a stop; and it can be evaluated by its folder, which is left as it is."""
+    precisions = {2: 0.1, 4: 0.6, 6: 0.3, 8: 0.2}
+    make = loop.pose_task
+
+    def task(*arguments):
+        return make(*arguments)._replace(measure=lambda step, variables: precisions[step])
+
+    monkeypatch.setattr(loop, "pose_task", task)
+    settings = replace(trained[0].train, evaluate_every=2, checkpoint_every=3, keep=1)
+    config = replace(trained[0], workdir=str(tmp_path / "run"), train=settings)
+    for steps in (7, 10):
+        loop.train(small.longer(config, steps))
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", read_only=True)
+    assert checkpoints.steps() == [4, 10]
+    assert checkpoints.meta(4)["metric"] == 0.6
+    checkpoints.close()
+    logged = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    measured = map(json.loads, logged)
+    measured = {line["step"]: line["AP"] for line in measured if "AP" in line}
+    assert {step: measured[step] for step in precisions} == precisions
+    assert rmpe_jax.load(config.workdir).meta["step"] == 10
+    best = tmp_path / "run" / "checkpoints" / "4"
+    assert rmpe_jax.load(best).meta["step"] == 4
+    before = sorted(best.rglob("*"))
+    monkeypatch.setattr("sys.argv", ["rmpe", "eval", str(best)])
+    main()
+    assert json.loads((tmp_path / "run/eval_4/result.json").read_text())["step"] == 4
+    assert sorted(best.rglob("*")) == before
+
+
+@pytest.mark.parametrize("failing", [4, 10])
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_it_goes_on(
+    trained, tmp_path, monkeypatch, failing
+):
+    """Step 10 is the last: nothing is saved after it that would notice."""
+    config = replace(trained[0], workdir=str(tmp_path))
+    write = ocp.JsonCheckpointHandler._save_fn
+
+    async def full(self, x, directory):
+        if x.get("step") == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        await write(self, x, directory)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ocp.JsonCheckpointHandler, "_save_fn", full)
+        with pytest.raises(SaveError, match=rf"step {failing} .*No space .* step {failing - 2} is"):
+            loop.train(small.longer(config, 10))
+    assert not (tmp_path / "result.json").exists()
+    loop.train(small.longer(config, 10))
+    checkpoints = Checkpoints(tmp_path / "checkpoints", read_only=True)
+    assert checkpoints.steps() == [8, 10]
+    checkpoints.close()
+
+
+def test_what_stops_a_run_hides_no_checkpoint_that_was_not_written(trained, tmp_path, monkeypatch):
+    async def full(self, x, directory):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stop(step, *rest):
+        if step == 3:
+            raise NonFiniteLossError("step 3")
+
+    monkeypatch.setattr(ocp.JsonCheckpointHandler, "_save_fn", full)
+    monkeypatch.setattr(loop, "check_finite", stop)
+    with pytest.raises(SaveError, match="step 2 could not be written"):
+        loop.train(replace(trained[0], workdir=str(tmp_path)))
 
 
 def test_a_finished_run_only_evaluates_again(trained, capsys):
@@ -294,8 +368,8 @@ def test_a_run_stopped_in_its_second_stage_goes_on_there(two_stages, tmp_path, m
     class StoppedError(Exception):
         """Instead of a kill."""
 
-    def stop(step, batch, metrics):
-        if "loss_parallel" in metrics and step == 2:
+    def stop(step, batch, figures, rows):
+        if "loss_parallel" in figures and step == 2:
             raise StoppedError
 
     with monkeypatch.context() as patched:

@@ -18,7 +18,8 @@ from rmpe_jax.skeletons import COCO17, MPII16
 from rmpe_jax.training import optimiser as optimisers
 from rmpe_jax.training.loop import train
 from rmpe_jax.training.parallel import ParallelSPPE, load_parallel, parallel_loss
-from rmpe_jax.training.step import start, theta_metrics, train_step
+from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson, suspects, theta_figures
+from rmpe_jax.training.step import start, train_step
 from rmpe_jax.training.stop import NonFiniteLossError, check_finite
 from tests import small
 
@@ -166,13 +167,16 @@ def run():
     optimiser = optimisers.build(config)
     variables = initialise(jax.random.key(0), module, TOY)
     state = start(jax.random.key(1), variables, optimiser, ema=0.9)
-    update = jax.jit(
-        partial(train_step, module=module, optimiser=optimiser, config=config, parallel=parallel)
-    )
+    lesson = pose_lesson(module, config, parallel)
+    step = jax.jit(partial(train_step, lesson=lesson, optimiser=optimiser, ema=0.9))
+
+    def update(state, batch, frozen):
+        return step(state, PoseInputs(batch), frozen)[:2]
+
     before = jax.tree.map(np.array, frozen)
     first, history = state, []
-    for step in range(12):
-        state, metrics = update(state, toy_batch(step), frozen)
+    for number in range(12):
+        state, metrics = update(state, toy_batch(number), frozen)
         history.append(metrics)
     return {
         "first": first,
@@ -224,14 +228,14 @@ def test_cosines_of_gradients_are_cosines_and_0_without_a_gradient(run):
 def test_a_theta_that_is_no_number_names_its_person():
     batch = toy_batch()
     theta = jnp.tile(jnp.eye(2, 3), (4, 1, 1)).at[2, 0, 1].set(jnp.nan)
-    metrics = theta_metrics(theta, batch.theta_star)
+    figures = theta_figures(theta, batch.theta_star, jnp.float32(4))
     with pytest.raises(NonFiniteLossError, match=r"batch held person 2 of image 102\. The last"):
-        check_finite(7, batch, metrics)
+        check_finite(7, batch, figures, {"suspects": suspects(theta)})
 
 
 def test_nearly_singular_thetas_are_counted():
     theta = jnp.stack([scale * jnp.eye(2, 3) for scale in (1.0, 0.5, 0.009, 1e-9)])
-    metrics = theta_metrics(theta, toy_batch().theta_star)
+    metrics = theta_figures(theta, toy_batch().theta_star, jnp.float32(4))
     assert metrics["theta_clamped"] == 2
     assert metrics["theta_determinant"] == pytest.approx((1 + 0.25 + 0.009**2) / 4, rel=1e-5)
 
@@ -255,12 +259,9 @@ def test_the_weight_of_the_branch_counts():
         state = start(
             jax.random.key(1), initialise(jax.random.key(0), module, TOY), optimiser, ema=0.0
         )
-        step = jax.jit(
-            partial(
-                train_step, module=module, optimiser=optimiser, config=config, parallel=parallel
-            )
-        )
-        losses.append(step(state, batch, frozen)[1])
+        lesson = pose_lesson(module, config, parallel)
+        step = jax.jit(partial(train_step, lesson=lesson, optimiser=optimiser))
+        losses.append(step(state, PoseInputs(batch), frozen)[1])
     assert losses[0]["loss"] == losses[0]["loss_main"]
     expected = losses[1]["loss_main"] + 3 * losses[1]["loss_parallel"]
     assert losses[1]["loss"] == pytest.approx(float(expected), rel=1e-5)

@@ -10,6 +10,7 @@ from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import initialise
 from rmpe_jax.records import Batch
 from rmpe_jax.training import optimiser as optimisers
+from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson
 from rmpe_jax.training.step import TrainState, start, train_step
 from tests import small
 
@@ -40,7 +41,13 @@ def run(tmp_path_factory):
     optimiser = optimisers.build(config)
     key = jax.random.key(0)
     variables = initialise(key, module, config.model)
-    update = jax.jit(partial(train_step, module=module, optimiser=optimiser, config=config))
+    step = jax.jit(
+        partial(train_step, lesson=pose_lesson(module, config), optimiser=optimiser, ema=0.9)
+    )
+
+    def update(state, batch):
+        return step(state, PoseInputs(batch))[:2]
+
     return update, start(key, variables, optimiser, ema=0.9), config
 
 

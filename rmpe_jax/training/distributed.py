@@ -1,0 +1,145 @@
+"""Several processes that train together: how they find each other, and that they agree.
+
+JAX finds the others by what a Cloud TPU, Slurm, Open MPI or Kubernetes tells each process, or by
+`devices.coordinator` with `processes` and `process`. Every process runs the same command.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from rmpe_jax import interrupts
+from rmpe_jax.config import Config, DevicesConfig, to_dict
+from rmpe_jax.training.workdir import differences
+
+JOINING_SECONDS = 300  # that a process waits for the others to start
+OWN = ("root", "prepared", "threads")  # settings of data that are each machine's own
+
+
+def join(config: DevicesConfig) -> None:
+    """Meet the other processes. Raises ValueError if they cannot be found.
+
+    Must come before anything is computed.
+    """
+    given = (config.coordinator, config.processes, config.process)
+    if None in given and given != (None, None, None):
+        raise ValueError(
+            "--devices.coordinator HOST:PORT, --devices.processes N and --devices.process I (from "
+            f"0) go together; came {given[0]}, {given[1]} and {given[2]}"
+        )
+    # Not on all interfaces where the others are on this machine.
+    alone = config.coordinator is not None and _is_loopback(config.coordinator)
+    try:
+        jax.distributed.initialize(
+            *given,
+            initialization_timeout=JOINING_SECONDS,
+            # Much later than our own watch, whose message says more than an abort.
+            heartbeat_timeout_seconds=int(3 * config.stall_seconds + 60),
+            coordinator_bind_address=config.coordinator if alone else None,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"--distributed: this process cannot tell which of how many it is ({error}). On a "
+            "Cloud TPU, under Slurm or Open MPI JAX finds out by itself; elsewhere type "
+            "--devices.coordinator HOST:PORT --devices.processes N --devices.process I"
+        ) from error
+    except RuntimeError as error:
+        raise ValueError(
+            f"--distributed: the other processes were not met ({str(error)[:300]}). Are all "
+            "started, and can they reach the port of process 0?"
+        ) from error
+
+
+def check_agreement(config: Config, facts: dict[str, Any]) -> None:
+    """Raise ValueError, in every process, if any was started with other settings or data.
+
+    `facts` are compared like settings. Where data lie may differ.
+    """
+    if jax.process_count() == 1:
+        return
+    told = to_dict(config)
+    told["data"] = {name: value for name, value in told["data"].items() if name not in OWN}
+    told["data"]["also"] = [
+        {name: value for name, value in entry.items() if name not in OWN}
+        for entry in told["data"]["also"]
+    ]
+    told["devices"] = {**told["devices"], "process": None}
+    everybody = _gathered({**told, "facts": facts})
+    for process, other in enumerate(everybody):
+        found = differences(everybody[0], other)
+        if found:
+            raise ValueError(
+                f"process {process} was started otherwise than process 0: {'; '.join(found[:5])}. "
+                "Start all with the same command, configuration and data"
+            )
+
+
+def of_first(value: Any) -> Any:
+    """Return the first process' number or truth value, in every process."""
+    if jax.process_count() == 1:
+        return value
+    return type(value)(multihost_utils.broadcast_one_to_all(np.asarray(value)))
+
+
+def wait_for_all(name: str) -> None:
+    """Wait until every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+@contextmanager
+def first_alone(name: str) -> Iterator[None]:
+    """Let the others in when the first process is through."""
+    if jax.process_index() > 0:
+        wait_for_all(name)
+    yield
+    if jax.process_index() == 0:
+        wait_for_all(name)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[int], int]]:
+    """Turn Ctrl-C and SIGTERM into a question that is asked after each step.
+
+    The answer is the signal's number, or 0. Of several processes any may get the signal, a
+    preemption notice of the cluster for example: JAX sees to it that all say yes after the same
+    step.
+    """
+    if jax.process_count() == 1:
+        with interrupts.stop_requests() as requested:
+            yield lambda step: requested()
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        yield (
+            lambda step: (
+                signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else 0
+            )
+        )
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _gathered(value: Any) -> list[Any]:
+    """Return the values of all processes, JSON each, in their order."""
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = np.asarray(multihost_utils.process_allgather(np.array([len(text)]))).ravel()
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: len(text)] = text
+    texts = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+    return [
+        json.loads(row[:size].astype(np.uint8).tobytes().decode())
+        for row, size in zip(texts, sizes, strict=True)
+    ]
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    return host in ("localhost", "127.0.0.1", "[::1]")

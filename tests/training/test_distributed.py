@@ -1,0 +1,95 @@
+"""Several processes on this machine: killed and resumed, lost and named, started differently."""
+
+import json
+import shutil
+import signal
+import time
+
+import pytest
+
+from experiments import kills
+
+SECONDS = 150  # for one run; a process that waits for ever is killed then
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return kills.write_settings(tmp_path_factory.mktemp("distributed"), 12)
+
+
+@pytest.fixture(scope="module")
+def alone(settings):
+    """What a run that nobody interrupts ends with."""
+    workdir = settings.parent / "alone"
+    codes, outputs = kills.ended(kills.started(settings, workdir), SECONDS)
+    assert codes == [0, 0], outputs
+    assert "on 4 x cpu in 2 processes" in " ".join(outputs[0].split())
+    assert "people in" not in outputs[1]
+    return kills.checksums(workdir)
+
+
+@pytest.mark.parametrize(("kind", "codes"), [("kill", [-9, -9]), ("term", [0, 0])])
+def test_a_run_that_was_killed_ends_with_the_same_bits(settings, alone, tmp_path, kind, codes):
+    run = kills.started(settings, tmp_path)
+    assert kills.wait_for_step(run, tmp_path, 7, SECONDS)
+    if kind == "kill":
+        for process in run:
+            process.kill()
+    else:
+        run[1].send_signal(signal.SIGTERM)
+    assert kills.ended(run, SECONDS)[0] == codes
+    codes, outputs = kills.ended(kills.started(settings, tmp_path), SECONDS)
+    assert codes == [0, 0], outputs
+    assert "resumed" in outputs[0]
+    assert kills.checksums(tmp_path) == alone
+
+
+@pytest.mark.parametrize("kind", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_lost_process_is_named_in_time(settings, tmp_path, kind):
+    run = kills.started(
+        settings, tmp_path, "--devices.stall-seconds", "6", "--train.steps", "100000"
+    )
+    try:
+        assert kills.wait_for_step(run, tmp_path, 3, SECONDS)
+        began = time.monotonic()
+        run[1].send_signal(kind)
+        output, _ = run[0].communicate(timeout=40)
+        assert time.monotonic() - began < 25
+        assert run[0].returncode == 1
+        assert "nothing is heard any more of process 1" in " ".join(output.split())
+    finally:
+        for process in run:
+            process.kill()
+            process.communicate()
+
+
+def test_processes_that_were_started_differently_refuse(settings, tmp_path):
+    run = kills.started(settings, tmp_path, of_process={1: ["--train.seed", "3"]})
+    codes, outputs = kills.ended(run, SECONDS)
+    assert codes == [1, 1]
+    for output in outputs:
+        assert "train.seed was 0, is 3" in " ".join(output.split())
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_run_goes_on_over_other_devices(settings, alone, tmp_path, devices):
+    """Two processes of two devices, then one process: the same samples, equal to rounding."""
+    shutil.copytree(settings.parent / "alone", tmp_path, dirs_exist_ok=True)
+    (*_, before, last) = sorted(int(f.name) for f in (tmp_path / "checkpoints").glob("[0-9]*"))
+    assert (before, last) == (10, 12)
+    shutil.rmtree(tmp_path / "checkpoints" / "12")
+    groups = ("--devices.norm-groups", "4")  # as many as there were devices
+    run = kills.started(settings, tmp_path, *groups, processes=1, devices=devices)
+    codes, outputs = kills.ended(run, SECONDS)
+    assert codes == [0], outputs
+    assert "at step 10" in " ".join(outputs[0].split())
+    losses = [
+        [
+            line["loss"]
+            for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+            if "loss" in line
+        ]
+        for folder in (settings.parent / "alone", tmp_path)
+    ]
+    assert len(losses[0]) == 12
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
