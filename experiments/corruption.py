@@ -17,6 +17,7 @@ import argparse
 import json
 import logging
 import random
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -219,7 +220,9 @@ def outcome(case: Case, checkpoints: Path, saved: dict[str, list[Reading]]) -> d
                 continue
             ends[way] = _end(reading, *saved[way])
             said[way] = "; ".join(reading.said)
-        said = {way: text.replace(folder, "") for way, text in said.items()}
+        # A name may be cut short where a message is.
+        machine = rf"{re.escape(folder)}|{re.escape(tempfile.gettempdir())}\S*"
+        said = {way: re.sub(machine, "", text) for way, text in said.items()}
     return {"kind": case.kind, "what": case.what, "ends": ends, "said": said}
 
 
