@@ -160,7 +160,7 @@ def upsample_nearest(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b
     return blocks.reshape(b, h * factor, w * factor, c)
 
 
-def batch_norm(train: bool, dtype: DTypeLike, name: str, axis: str | None) -> nn.BatchNorm:
+def batch_norm(train: bool, dtype: DTypeLike, name: str, axis: str | None = None) -> nn.BatchNorm:
     """Return PyTorch's batch norm (its momentum 0.1 is 0.9 here); statistics are float32.
 
     `axis` names a mapped axis, of `jax.pmap` or `jax.shard_map`, whose devices share one set of
