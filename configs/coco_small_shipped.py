@@ -7,57 +7,22 @@
 Most of what there is to learn is learned at 128 x 96, in less than half of the time.
 """
 
-from rmpe_jax.config import (
-    AugmentConfig,
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    OptimiserConfig,
-    TrainConfig,
-)
+from dataclasses import replace
+from pathlib import Path
 
-config = Config(
+from rmpe_jax.config import EvaluationConfig, load
+
+taught = load(str(Path(__file__).with_name("coco_small_taught.py")))
+config = replace(
+    taught,
     workdir="runs/coco_small_shipped",
-    data=DataConfig(
-        source="coco",
-        train_annotations="annotations/person_keypoints_train.json",
-        train_images="train",
-        validation_annotations="annotations/person_keypoints_val.json",
-        validation_images="val",
-    ),
-    augment=AugmentConfig(
-        scale=0.25,
-        shift=0.05,
-        turn_degrees=30.0,
-        half_body_probability=0.1,
-        gain=0.2,
-        contrast=0.2,
-    ),
-    model=ModelConfig(
-        family="pyramid",
-        depth=18,
-        trunk_stages=3,
-        frozen_stages=1,
-        stored_statistics=True,
-        input_height=192,
-        input_width=144,
-    ),
-    optimiser=OptimiserConfig(
-        name="muon",
-        learning_rate=1.5e-3,
-        trunk_rate=0.25,
-        weight_decay=0.01,
-        clip_norm=5.0,
-        ema=0.998,
-    ),
-    train=TrainConfig(
+    model=replace(taught.model, input_height=192, input_width=144, trunk_weights=None),
+    optimiser=replace(taught.optimiser, learning_rate=1.5e-3),
+    train=replace(
+        taught.train,
         steps=5000,
-        batch_size=16,
-        loss="cross_entropy",
         sigma=1.0,
-        start_from="runs/coco_small_taught",
-        teacher="runs/teacher",
+        start_from=taught.workdir,
         evaluate_every=0,
         checkpoint_every=250,
     ),
