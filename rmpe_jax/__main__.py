@@ -33,18 +33,43 @@ class Train:
         """Train with the file's settings, changed by the overrides."""
         flag = {"--distributed": ("--devices.distributed", "True")}
         overrides = [word for given in overrides for word in flag.get(given, (given,))]
-        base = configs.load(self.config)
-        chosen = tyro.cli(
-            Config,
-            default=base,
-            args=overrides,
-            prog=f"rmpe train {self.config}",
-            config=(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands),
-        )
-        config = configs.checked(chosen)
+        chosen = _overridden(self.config, overrides, "train")
         from rmpe_jax.training.loop import train
 
-        train(config)
+        train(chosen)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Say what a training step needs on each chip of a pod that is not there, and what fits."""
+
+    config: tyro.conf.Positional[str]
+    """A Python file that sets `config`; its settings can be changed as for `rmpe train`."""
+    topology: str = "here"
+    """A TPU slice, as v5e:4x4, v5e:16x16, v6e:8x8 or v4:2x2x4 (pip install 'rmpe_jax[tpu]'; no TPU
+    is needed); here: the devices of this machine."""
+    parallel_config: str | None = None
+    """The Python file of the parallel SPPE's run, if train.parallel is not there yet."""
+    out: Path | None = None
+    """A JSON file for the plan."""
+
+    def run(self, overrides: Sequence[str] = ()) -> None:
+        """Compile, print what was found."""
+        chosen = _overridden(self.config, overrides, "plan")
+        if self.topology != "here":  # the compiler needs no devices, and those here would be slow
+            os.environ["JAX_PLATFORMS"] = "cpu"
+        from rmpe_jax.planning import pod
+        from rmpe_jax.planning.plan import plan
+        from rmpe_jax.planning.table import table
+
+        devices = pod.here() if self.topology == "here" else pod.pod(self.topology)
+        parallel = self.parallel_config and configs.load(self.parallel_config)
+        made = plan(chosen, devices, parallel=parallel or None)
+        print(f"\n{table(made)}")
+        if self.out is not None:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.out.write_text(json.dumps(made, indent=1) + "\n")
+            print(f"written: {self.out}")
 
 
 @dataclass(frozen=True)
@@ -519,6 +544,7 @@ class Doctor:
 Command = (
     Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[Detect, tyro.conf.subcommand("detect")]
@@ -541,6 +567,12 @@ def main() -> None:
             _keep_compiled()
             Train(arguments[1]).run(arguments[2:])
             return
+        if arguments[:1] == ["plan"] and not {"-h", "--help"} & set(arguments):
+            command, overrides = tyro.cli(
+                Plan, args=arguments[1:], prog="rmpe plan", return_unknown_args=True
+            )
+            command.run(overrides)
+            return
         command = tyro.cli(Command, args=arguments, prog="rmpe", description=ABOUT)
         _keep_compiled()
         command.run()
@@ -550,6 +582,18 @@ def main() -> None:
         if os.environ.get("RMPE_DEBUG"):
             raise
         sys.exit(f"rmpe: {error}\n(RMPE_DEBUG=1 rmpe ... shows where this came from)")
+
+
+def _overridden(file: str, overrides: Sequence[str], command: str) -> Config:
+    """Return the settings of a file, changed by options such as --train.steps 500."""
+    chosen = tyro.cli(
+        Config,
+        default=configs.load(file),
+        args=overrides,
+        prog=f"rmpe {command} {file}",
+        config=(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands),
+    )
+    return configs.checked(chosen)
 
 
 def _data(given: Eval | Detect, of_run: configs.DataConfig) -> configs.DataConfig:

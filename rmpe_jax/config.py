@@ -63,6 +63,7 @@ def example_data() -> Path:
     return Path(os.environ.get("RMPE_DATA", "../shared/data"))
 
 
+Remat = Literal["none", "blocks"]
 OnnxLayout = Literal["auto", "yolox", "rtmdet", "fastestdet", "detr"]
 Source = Literal[
     "synthetic",
@@ -196,6 +197,8 @@ class ModelConfig:
     """ResNet depth; the hourglass has none."""
     stacks: int = 2
     """Hourglass: how many are stacked (the paper uses 8)."""
+    scan_stacks: bool = False
+    """Hourglass: one compiled body serves all stacks, which compiles many of them sooner."""
     features: int = 256
     """Hourglass: channels."""
     head_width: int = 128
@@ -261,6 +264,9 @@ class TrainConfig:
     with loss cross_entropy."""
     teacher_weight: float = 1.0
     """Weight of the teacher's loss beside that of the labelled joints."""
+    remat: Remat = "none"
+    """blocks: of the networks only what residual blocks put out stays in memory for the gradient,
+    and the rest is computed again: less memory, a third more arithmetic."""
     log_every: int = 20
     evaluate_every: int = 0
     """Steps between evaluations on the validation split (0: only at the end)."""

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rmpe_jax import skeletons
 from rmpe_jax.config import DataConfig
-from rmpe_jax.data import categories, index, listing, shards
+from rmpe_jax.data import categories, index, listing, releases, shards
 from rmpe_jax.data.listing import Split
 from rmpe_jax.data.mixture import Mixture
 from rmpe_jax.records import Annotation, Photograph
@@ -198,6 +198,14 @@ def target(config: DataConfig) -> Skeleton | None:
             f"{', '.join(known)}, or a JSON file with keypoints, skeleton and sigmas"
         )
     return categories.read_skeleton(path)
+
+
+def expected_joints(config: DataConfig) -> Skeleton:
+    """Return the joints that a run learns if its data is as published; nothing is read."""
+    wanted = target(config)
+    if wanted is not None or config.source == "synthetic":
+        return wanted or skeletons.COCO17
+    return releases.RELEASES[config.source].skeleton
 
 
 def verify(source: PhotographSource) -> list[str]:

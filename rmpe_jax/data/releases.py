@@ -33,12 +33,13 @@ class Release(NamedTuple):
     """A data set as it is published.
 
     `places` names for each split the annotations and the folder of images, below the set's folder;
-    `obtain` says what to download.
+    `obtain` says what to download. `skeleton` is what `read` finds in the files as published.
     """
 
     read: Callable[[Path, Split], Read]
     places: dict[Split, tuple[str, str]]
     obtain: str
+    skeleton: Skeleton = skeletons.COCO17
 
 
 def _own(annotations: Path, split: Split) -> Read:
@@ -132,6 +133,7 @@ RELEASES: dict[str, Release] = {
         },
         COCO_IMAGES.format(year=2017)
         + " from github.com/jin-s13/COCO-WholeBody: the two annotation files, into annotations/.",
+        whole_body.WHOLEBODY133,
     ),
     "crowdpose": Release(
         _crowdpose,
@@ -141,6 +143,7 @@ RELEASES: dict[str, Release] = {
         },
         "From github.com/Jeff-sjtu/CrowdPose: images.zip, unpacked there, and the annotations, "
         "into annotations/.",
+        skeletons.CROWDPOSE14,
     ),
     "ochuman": Release(
         _own,
@@ -157,18 +160,21 @@ RELEASES: dict[str, Release] = {
         "From github.com/Fang-Haoshu/Halpe-FullBody: the annotations, into annotations/, and the "
         "training images of HICO-DET (hico_20160224_det), whose images/ belongs there; the "
         "validation images are COCO's val2017, into images/val2017.",
+        whole_body.HALPE26,
     ),
     "posetrack18": Release(
         _posetrack,
         {"train": ("annotations/train", "."), "validation": ("annotations/val", ".")},
         "From posetrack.net (2018): the annotations in JSON, one file a video, into "
         "annotations/train and annotations/val, and the images, into images/.",
+        skeletons.POSETRACK17,
     ),
     "posetrack17": Release(
         _posetrack17,
         {"validation": ("annotations.json", "images")},
         "One video of PoseTrack 2017 (or in its layout): its annolist as JSON, annotations.json, "
         "and its frames, into images/.",
+        skeletons.POSETRACK15,
     ),
     "mpii": Release(
         _mpii,
@@ -179,22 +185,25 @@ RELEASES: dict[str, Release] = {
         "From human-pose.mpi-inf.mpg.de: the images, into images/, the annotation "
         f"mpii_human_pose_v1_u12_1.mat and, for the multi-person evaluation, {GROUPS}, both there. "
         "The JSON files that HRNet passes on can be named instead.",
+        skeletons.MPII16,
     ),
     "lsp": Release(
         _lsp,
         {"train": ("joints.mat", "images"), "validation": ("joints.mat", "images")},
         "Leeds Sports Pose (Johnson and Everingham 2010), lsp_dataset.zip: joints.mat and images/, "
         "unpacked there.",
+        skeletons.LSP14,
     ),
     "lspet": Release(
         _lspet,
         {"train": ("joints.mat", "images")},
         "Leeds Sports Pose Extended Training (2011), lspet_dataset.zip: joints.mat and images/, "
         "unpacked there.",
+        skeletons.LSP14,
     ),
 }
 RELEASES["halpe136"] = RELEASES["halpe26"]._replace(
-    read=partial(_halpe, skeleton=whole_body.HALPE136)
+    read=partial(_halpe, skeleton=whole_body.HALPE136), skeleton=whole_body.HALPE136
 )
 
 

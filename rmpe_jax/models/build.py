@@ -53,7 +53,7 @@ def build_sppe(model: ModelConfig, joints: int, *, norm_axis: str | None = None)
     dtype = jnp.dtype(model.dtype)
     if model.family == "hourglass":
         settings = (model.stacks, model.features, model.normalise, dtype, norm_axis)
-        return StackedHourglass(joints, *settings)
+        return StackedHourglass(joints, *settings, model.scan_stacks)
     trunk = {
         "depth": model.depth,
         "frozen_stages": model.frozen_stages,

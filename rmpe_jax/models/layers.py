@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -24,6 +25,7 @@ HE_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 TORCH_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 # Heat-maps start near zero, as Xiao et al., Simple Baselines (ECCV 2018), train them.
 SMALL_INIT = nn.initializers.normal(0.001)
+BLOCK = "block"  # name of what `training.groups` keeps of a block with remat
 
 
 def standardise(
@@ -113,6 +115,11 @@ class PhaseDeconv(nn.Module):
         shape = (4, 4, x.shape[-1], self.features)
         kernel = self.param("deconv_kernel", SMALL_INIT, shape, jnp.float32)
         return deconvolve(x.astype(self.dtype), kernel.astype(self.dtype))
+
+
+def end_of_block(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """Return `x`, named as what is worth keeping for the way back where memory is short."""
+    return checkpoint_name(x, BLOCK)
 
 
 def max_pool(

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from rmpe_jax.models.layers import HE_INIT, Conv, batch_norm, max_pool
+from rmpe_jax.models.layers import HE_INIT, Conv, batch_norm, end_of_block, max_pool
 
 BLOCKS = {
     10: (1, 1, 1, 1),
@@ -72,7 +72,7 @@ class Block(nn.Module):
                 residual = jax.nn.relu(residual)
         if self.squeeze_excitation:
             residual = SqueezeExcitation(self.dtype, name="se")(residual)
-        return jax.nn.relu(self._shortcut(x, plan[-1][0], train) + residual)
+        return end_of_block(jax.nn.relu(self._shortcut(x, plan[-1][0], train) + residual))
 
     def _shortcut(
         self, x: Float[Array, "b h w c"], features: int, train: bool

@@ -64,7 +64,12 @@ def _learn(
         variables = {"params": learning(config.model, params), "batch_stats": batch_stats}
         found: Any
         found, moved = apply_in_groups(
-            module, variables, images, groups=groups, batch_axes=BATCH_AXES
+            module,
+            variables,
+            images,
+            groups=groups,
+            batch_axes=BATCH_AXES,
+            remat=config.train.remat,
         )
         parts = jax.vmap(detection_losses.losses)(
             found.logit, found.boxes_px, batch.boxes_px, targets

@@ -16,6 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rmpe_jax.checkpoint import CheckpointError
+from rmpe_jax.config import TrainConfig
 from rmpe_jax.geometry import affine
 from rmpe_jax.losses import joints_loss
 from rmpe_jax.models.rmpe import RMPE, straighten
@@ -92,10 +93,12 @@ def load_parallel(
             f"train.parallel: the network in {path} finds the joints of {model.skeleton.name}, "
             f"this run is to learn those of {skeleton.name}; train one with these joints"
         )
-    settings = model.config.train
-    return ParallelSPPE(
-        partial(_heatmaps, model.module), settings.loss, settings.sigma
-    ), model.variables
+    return of_module(model.module, model.config.train), model.variables
+
+
+def of_module(module: nn.Module, trained: TrainConfig) -> ParallelSPPE:
+    """Return a network of this project as parallel SPPE; `trained` says how it learned."""
+    return ParallelSPPE(partial(_heatmaps, module), trained.loss, trained.sigma)
 
 
 def _heatmaps(

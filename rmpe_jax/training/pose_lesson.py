@@ -5,6 +5,7 @@ parallel network, in the straight frame, whose variables get no gradient (Fang e
 2017, section 3.1). What a teacher sees is learned beside the labelled joints.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from rmpe_jax.models.rmpe import RMPE, Taps
 from rmpe_jax.models.variables import learning
 from rmpe_jax.records import Batch, Variables
 from rmpe_jax.training import distillation
-from rmpe_jax.training.groups import apply_in_groups
+from rmpe_jax.training.groups import apply_in_groups, recomputed
 from rmpe_jax.training.parallel import ParallelSPPE, centred, parallel_loss
 from rmpe_jax.training.step import Figures, Learned, Lesson
 
@@ -63,6 +64,8 @@ def pose_lesson(
 
     Batch norm takes its statistics over each of `groups` equal parts of what it sees.
     """
+    if parallel is not None:
+        parallel = replace(parallel, network=recomputed(parallel.network, config.train.remat))
     settings = {"module": module, "config": config, "parallel": parallel}
     count = partial(_count, config=config, parallel=parallel)
     return Lesson(count, partial(_learn, **settings, groups=groups))
@@ -108,7 +111,8 @@ def _learn(
 
     def loss_of(params: Variables, shifts: Branches) -> tuple[Float[Array, ""], Any]:
         variables = {"params": learning(config.model, params), "batch_stats": batch_stats}
-        applied = partial(apply_in_groups, module, variables, groups=groups)
+        remat = config.train.remat
+        applied = partial(apply_in_groups, module, variables, groups=groups, remat=remat)
         if not isinstance(module, RMPE):
             predicted, moved = applied(images, batch_axes=HEATMAPS_BATCH_AXIS)
             loss, figures = of_maps(predicted)

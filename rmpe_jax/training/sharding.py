@@ -10,7 +10,7 @@ run the same `step.train_step` on it:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -68,11 +68,13 @@ class Layout:
         return AXIS if self.axis and self.config.norm_groups == 1 else None
 
     @property
-    def _replicated(self) -> NamedSharding:
+    def replicated(self) -> NamedSharding:
+        """Return where an array lies that is whole on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
-    def _cut(self) -> NamedSharding:
+    def cut(self) -> NamedSharding:
+        """Return where a batch lies: each device has its rows."""
         return NamedSharding(self.mesh, PartitionSpec(AXIS))
 
     @property
@@ -96,13 +98,13 @@ class Layout:
         that the devices divide is cut, if the array is not small.
         """
         if self.config.parameters == "replicated":
-            return jax.tree.map(lambda _: self._replicated, state)
+            return jax.tree.map(lambda _: self.replicated, state)
         return jax.tree.map(self._piece, state)
 
     def _piece(self, array: Array) -> NamedSharding:
         sides = [side if side % self.devices == 0 else 0 for side in array.shape]
         if array.size < SMALLEST_CUT or not any(sides):
-            return self._replicated
+            return self.replicated
         longest = int(np.argmax(sides))
         spec = [AXIS if side == longest else None for side in range(array.ndim)]
         return NamedSharding(self.mesh, PartitionSpec(*spec))
@@ -113,7 +115,7 @@ class Layout:
 
     def place_fixed(self, fixed: PyTree) -> PyTree:
         """Return what does not change, whole on every device."""
-        return jax.tree.map(lambda array: _laid_out(array, self._replicated), fixed)
+        return jax.tree.map(lambda array: _laid_out(array, self.replicated), fixed)
 
     def place_batch(self, inputs: Inputs) -> Inputs:
         """Return this process' part of a batch, laid out."""
@@ -121,9 +123,9 @@ class Layout:
             each = (self.devices, -1)
             inputs = jax.tree.map(lambda rows: rows.reshape(*each, *rows.shape[1:]), inputs)
         if self.process_count == 1:
-            return jax.device_put(inputs, self._cut)
+            return jax.device_put(inputs, self.cut)
         return jax.tree.map(
-            lambda rows: jax.make_array_from_process_local_data(self._cut, rows), inputs
+            lambda rows: jax.make_array_from_process_local_data(self.cut, rows), inputs
         )
 
     def compiled(self, step: Step, state: TrainState) -> Step:
@@ -137,9 +139,9 @@ class Layout:
                 step,
                 parts=parts,
                 devices=self.devices,
-                gather=lambda params: jax.lax.with_sharding_constraint(params, self._replicated),
+                gather=lambda params: jax.lax.with_sharding_constraint(params, self.replicated),
             )
-            out = (self.shardings(state), self._replicated, self._cut)
+            out = (self.shardings(state), self.replicated, self.cut)
             return jax.jit(whole, donate_argnums=0, out_shardings=out)
         each = partial(step, axis=AXIS, parts=parts)
         if self.config.parallel == "pmap":
@@ -167,7 +169,7 @@ class Layout:
         def stack(array: Array) -> Array:
             each = [shard.data[None] for shard in array.addressable_shards]
             shape = (self.devices, *array.shape)
-            return jax.make_array_from_single_device_arrays(shape, self._cut, each)
+            return jax.make_array_from_single_device_arrays(shape, self.cut, each)
 
         return jax.tree.map(stack, state)
 
@@ -179,7 +181,7 @@ class Layout:
         def unstack(array: Array) -> Array:
             each = [shard.data[0] for shard in array.addressable_shards]
             shape = array.shape[1:]
-            return jax.make_array_from_single_device_arrays(shape, self._replicated, each)
+            return jax.make_array_from_single_device_arrays(shape, self.replicated, each)
 
         return jax.tree.map(unstack, state)
 
@@ -192,9 +194,14 @@ class Layout:
         return f"{self.devices} x {device.device_kind}{processes} ({self.config.parallel})"
 
 
-def layout(config: DevicesConfig, batch_size: int) -> Layout:
-    """Return the devices of a run. Raises ValueError if the batch cannot be cut as wanted."""
-    available = jax.devices()
+def layout(
+    config: DevicesConfig, batch_size: int, available: Sequence[Any] | None = None
+) -> Layout:
+    """Return the devices of a run, of those that are there or of `available`.
+
+    Raises ValueError if the batch cannot be cut as wanted.
+    """
+    available = jax.devices() if available is None else available
     count = config.count or len(available)
     if count > len(available):
         raise ValueError(
@@ -219,7 +226,7 @@ def layout(config: DevicesConfig, batch_size: int) -> Layout:
             f"devices.norm_groups is {groups} and devices.parallel {config.parallel!r}, where it "
             f"is 1 or the number of devices, {count}; other numbers need --devices.parallel jit"
         )
-    multiple = math.lcm(count, groups) * config.accumulate
+    multiple = batch_multiple(config, count)
     if batch_size % multiple:
         nearest = max(1, round(batch_size / multiple)) * multiple
         raise ValueError(
@@ -229,6 +236,11 @@ def layout(config: DevicesConfig, batch_size: int) -> Layout:
         )
     mesh = jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=available[:count])
     return Layout(mesh, config)
+
+
+def batch_multiple(config: DevicesConfig, count: int) -> int:
+    """Return what the size of a batch must be a multiple of on `count` devices."""
+    return math.lcm(count, config.norm_groups or count) * config.accumulate
 
 
 def one_copy(tree: PyTree) -> PyTree:

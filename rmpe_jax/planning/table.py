@@ -1,0 +1,119 @@
+"""A plan in words: what a chip holds, computes, moves and sends, as Markdown."""
+
+from typing import Any
+
+from rmpe_jax.planning.pod import GIB
+
+MIB = 2**20
+STORED = {
+    "parameters": "parameters",
+    "optimiser": "optimiser",
+    "running_average": "running average",
+    "batch_statistics": "batch statistics",
+    "parallel_sppe": "parallel SPPE",
+}
+
+
+def table(plan: dict[str, Any]) -> str:
+    """Return the plan that `plan.plan` made as text."""
+    parts = [_heading(plan), _memory(plan), _work(plan), _messages(plan), _verdict(plan)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _heading(plan: dict[str, Any]) -> str:
+    return (
+        f"{plan['topology']}: {plan['chips']} x {plan['chip']}, {_gib(plan['available'])} for a "
+        f"program on each; {plan['parameters'] / 1e6:.2f} M parameters"
+    )
+
+
+def _memory(plan: dict[str, Any]) -> str:
+    """Return what lies on a chip, one column a size of the batch."""
+    tried = plan["compiled"]
+    rows = [[name, *[_mib(plan["stored"][key])] * len(tried)] for key, name in STORED.items()]
+    rows.append(["crops and joints", *(_mib(each["inputs"]) for each in tried)])
+    whole = [each for each in tried if each["fits"] or each["code"]]
+    if whole:
+        held = sum(plan["stored"].values())
+        padding = [each["given"] - held - each["inputs"] for each in tried]
+        rows.append(["padding of these", *map(_mib, padding)])
+        line = plan.get("memory_line")
+        if line:
+            kept = [line["a_person"] * each["per_chip"] - each["inputs"] for each in tried]
+            rest = [each["while_running"] - part for each, part in zip(tried, kept, strict=True)]
+            rows.append(["activations (grow with the batch)", *map(_mib, kept)])
+            rows.append(["temporaries (do not)", *map(_mib, rest)])
+        else:
+            rows.append(["while running", *(_mib(each["while_running"]) for each in tried)])
+        rows.append(["program", *(_mib(each["code"]) for each in tried)])
+    rows.append(["**total**", *(f"**{_mib(each['total'])}**" for each in tried)])
+    rows.append(["fits", *("yes" if each["fits"] else "no" for each in tried)])
+    return _markdown(["MiB a chip", *(f"batch {each['per_chip']}" for each in tried)], rows)
+
+
+def _work(plan: dict[str, Any]) -> str:
+    """Return arithmetic, bytes moved, and the least time that they take."""
+    tried = [each for each in plan["compiled"] if each["fits"]]
+    if not tried:
+        return ""
+    least = [max(each["seconds_at_least"].values()) for each in tried]
+    rows = [
+        ["GFLOPs", *(f"{each['flops'] / 1e9:,.0f}" for each in tried)],
+        ["GB read and written", *(f"{each['moved'] / 1e9:,.1f}" for each in tried)],
+        [
+            "ms at least, arithmetic",
+            *(f"{1e3 * each['seconds_at_least']['arithmetic']:,.1f}" for each in tried),
+        ],
+        [
+            "ms at least, memory",
+            *(f"{1e3 * each['seconds_at_least']['memory']:,.1f}" for each in tried),
+        ],
+        [
+            "people a second at most, whole pod",
+            *(f"{each['batch'] / s:,.0f}" for each, s in zip(tried, least, strict=True)),
+        ],
+        ["seconds to compile", *(f"{each['compile_seconds']:,.0f}" for each in tried)],
+    ]
+    if plan["topology"] == "here":  # nothing is known of these devices' speed
+        rows = [rows[0], rows[1], rows[-1]]
+    heads = ["a step, a chip", *(f"batch {each['per_chip']}" for each in tried)]
+    return _markdown(heads, rows)
+
+
+def _messages(plan: dict[str, Any]) -> str:
+    """Return what the chips send each other, in the largest batch that fits."""
+    tried = [each for each in plan["compiled"] if each["fits"]]
+    if plan["chips"] == 1 or not tried:
+        return ""
+    rows = [
+        [each["kind"], str(each["count"]), f"{each['bytes'] / MIB:,.1f}"]
+        for each in tried[-1]["collectives"]
+    ]
+    of_step = f"gradient and batch statistics are {plan['gradient_and_statistics'] / MIB:,.1f} MiB"
+    return f"{_markdown(['messages of a step', 'count', 'MiB'], rows)}\n({of_step})"
+
+
+def _verdict(plan: dict[str, Any]) -> str:
+    largest = plan["largest_batch_per_chip"]
+    if not largest:
+        return (
+            "Nothing fits. Less memory: --train.remat blocks, --model.dtype bfloat16, "
+            "--devices.parameters sharded, --devices.accumulate 2, smaller crops"
+        )
+    return (
+        f"Largest batch that fits, compiled: {largest} people a chip, "
+        f"--train.batch-size {largest * plan['chips']}"
+    )
+
+
+def _markdown(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _mib(size: float) -> str:
+    return f"{size / MIB:,.1f}"
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f} GiB"
