@@ -267,6 +267,8 @@ class TrainConfig:
     remat: Remat = "none"
     """blocks: of the networks only what residual blocks put out stays in memory for the gradient,
     and the rest is computed again: less memory, a third more arithmetic."""
+    profile: Annotated[str | None, tyro.conf.arg(aliases=["--profile"])] = None
+    """START:STOP: the steps after START up to STOP are traced by JAX's profiler."""
     log_every: int = 20
     evaluate_every: int = 0
     """Steps between evaluations on the validation split (0: only at the end)."""

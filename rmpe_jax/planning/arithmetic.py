@@ -10,7 +10,7 @@ from typing import Any
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
-def flops(program: ClosedJaxpr | Jaxpr) -> float:
+def flops(program: ClosedJaxpr | Jaxpr) -> int:
     """Return the FLOPs of one run, on all devices together; a multiply-add counts as two.
 
     A loop of unknown length counts once, and of a choice the dearer way.
@@ -19,15 +19,15 @@ def flops(program: ClosedJaxpr | Jaxpr) -> float:
     return sum(map(_flops_of, jaxpr.eqns))
 
 
-def _flops_of(equation: JaxprEqn) -> float:
+def _flops_of(equation: JaxprEqn) -> int:
     name, params = equation.primitive.name, equation.params
     if name == "conv_general_dilated":
         return _convolution(equation)
     if name == "dot_general":
-        left = equation.invars[0].aval.shape
+        left = _shape(equation.invars[0])
         (contracted, _), _ = params["dimension_numbers"]
         summed = math.prod(left[axis] for axis in contracted)
-        return 2.0 * summed * math.prod(equation.outvars[0].aval.shape)
+        return 2 * summed * math.prod(_shape(equation.outvars[0]))
     inside = [flops(program) for program in _programs(params.values())]
     if name == "cond":
         return max(inside)
@@ -37,14 +37,18 @@ def _flops_of(equation: JaxprEqn) -> float:
     return times * sum(inside)
 
 
-def _convolution(equation: JaxprEqn) -> float:
+def _convolution(equation: JaxprEqn) -> int:
     """Return the FLOPs of a convolution; products with the zeros between dilated rows are none."""
     params = equation.params
-    kernel = equation.invars[1].aval.shape
+    kernel = _shape(equation.invars[1])
     features, *spatial = (kernel[axis] for axis in params["dimension_numbers"].rhs_spec[1:])
     summed = features * math.prod(spatial)
-    outputs = math.prod(equation.outvars[0].aval.shape)
-    return 2.0 * outputs * summed / math.prod(params["lhs_dilation"])
+    outputs = math.prod(_shape(equation.outvars[0]))
+    return 2 * outputs * summed // math.prod(params["lhs_dilation"])
+
+
+def _shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
 
 
 def _programs(values: Any) -> Iterator[ClosedJaxpr | Jaxpr]:

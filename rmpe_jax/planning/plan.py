@@ -47,12 +47,12 @@ Say = Callable[[str], None]
 class Memory(NamedTuple):
     """Bytes on a chip: what a step is given, what it keeps while it runs, and its program."""
 
-    given: float
-    while_running: float
-    code: float
+    given: int
+    while_running: int
+    code: int
 
     @property
-    def total(self) -> float:
+    def total(self) -> int:
         """Return what the chip must have."""
         return self.given + self.while_running + self.code
 
@@ -182,7 +182,7 @@ def compiled(run: Run, per_chip: int, say: Say) -> Compiled:
         used = OUT_OF_MEMORY.search(str(error))
         if used is None:
             raise
-        memory = Memory(float(used[1]) * UNITS[used[2]], 0.0, 0.0)
+        memory = Memory(round(float(used[1]) * UNITS[used[2]]), 0, 0)
         seconds = time.perf_counter() - began
         say(_told(run, per_chip, memory, seconds))
         return Compiled(per_chip, memory, False, arithmetic_done, math.nan, [], seconds)
@@ -277,18 +277,16 @@ def _placed(array: Any, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
 
 
-def stored(tree: Any) -> float:
+def stored(tree: Any) -> int:
     """Return the bytes of arrays on one chip, without padding."""
-    return float(
-        sum(
-            math.prod(leaf.sharding.shard_shape(leaf.shape)) * _item_bytes(leaf.dtype)
-            for leaf in jax.tree.leaves(tree)
-        )
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * _item_bytes(leaf.dtype)
+        for leaf in jax.tree.leaves(tree)
     )
 
 
 def _item_bytes(dtype: Any) -> int:
-    return 8 if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) else np.dtype(dtype).itemsize
+    return 8 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else np.dtype(dtype).itemsize
 
 
 def _result(run: Run, first: Compiled, tried: list[Compiled], best: Compiled | None) -> dict:
@@ -340,8 +338,8 @@ def _as_dict(run: Run, each: Compiled) -> dict[str, Any]:
     }
 
 
-def _whole_bytes(tree: Any) -> float:
-    return float(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)))
+def _whole_bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _told(run: Run, per_chip: int, memory: Memory, seconds: float) -> str:

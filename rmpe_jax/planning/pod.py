@@ -1,5 +1,6 @@
 """TPU pods that are not there: their chips as the compiler knows them, and what each can do."""
 
+import importlib.util
 import os
 import re
 from typing import Any, NamedTuple
@@ -44,14 +45,23 @@ def pod(topology: str) -> Pod:
             f"--topology is {topology!r}; expected is a TPU's generation and the chips along each "
             "axis, such as v5e:4x4, v5e:16x16, v6e:8x8 or v4:2x2x4"
         )
+    if importlib.util.find_spec("libtpu") is None:
+        raise ValueError(
+            f"--topology {topology}: the TPU compiler is missing; type pip install "
+            "'rmpe_jax[tpu]' (no TPU is needed)"
+        )
     # Read by libtpu: it asks a Google Cloud machine's metadata, which is not there, for long.
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    # A TPU serves one program at a time, its compiler any number.
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     from jax.experimental import topologies
 
     try:
         described = topologies.get_topology_desc(platform="tpu", topology_name=topology)
-    except Exception as error:  # of many kinds, by what of libtpu is missing
-        raise ValueError(f"--topology {topology}: {_advice(error)}") from error
+    except Exception as error:  # of several kinds
+        raise ValueError(
+            f"--topology {topology}: the TPU compiler knows no such slice. It said: {error}"
+        ) from error
     devices = list(described.devices)
     kind = devices[0].device_kind
     if kind not in CHIPS:
@@ -74,13 +84,3 @@ def _host_memory() -> float:
     """Return a device's share of this machine's memory, where devices are its processors."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return whole / len(jax.devices())
-
-
-def _advice(error: Exception) -> str:
-    text = str(error)
-    if "libtpu" in text or "tpu" not in text.lower():
-        return (
-            "the TPU compiler is missing; type pip install 'rmpe_jax[tpu]' (no TPU is needed). "
-            f"It said: {text[:200]}"
-        )
-    return f"the TPU compiler knows no such slice. It said: {text[:200]}"

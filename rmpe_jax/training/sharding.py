@@ -27,7 +27,7 @@ AXIS = "data"
 SMALLEST_CUT = 1024  # elements; a smaller array is not worth the messages of cutting it
 
 PyTree = Any
-Step = Callable[[TrainState, Inputs, Any], tuple[TrainState, Figures, Rows]]
+Step = Callable[..., tuple[TrainState, Figures, Rows]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Layout:
             return jax.tree.map(lambda _: self.replicated, state)
         return jax.tree.map(self._piece, state)
 
-    def _piece(self, array: Array) -> NamedSharding:
+    def _piece(self, array: Array | jax.ShapeDtypeStruct) -> NamedSharding:
         sides = [side if side % self.devices == 0 else 0 for side in array.shape]
         if array.size < SMALLEST_CUT or not any(sides):
             return self.replicated
@@ -251,7 +251,7 @@ def one_copy(tree: PyTree) -> PyTree:
 
     def whole(array: Array) -> Array:
         if not array.is_fully_replicated:
-            mesh = array.sharding.mesh
+            mesh = array.sharding.mesh  # type: ignore[attr-defined]
             array = jax.jit(lambda a: a, out_shardings=NamedSharding(mesh, PartitionSpec()))(array)
         return array.addressable_data(0)
 
@@ -276,7 +276,7 @@ def fetched_rows(rows: Rows) -> dict[str, np.ndarray]:
 
 def _laid_out(array: Array, sharding: NamedSharding) -> Array:
     """Return an array that every process has whole, as the part that each device is to have."""
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key):
         data = _laid_out(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
     if jax.process_count() == 1:
