@@ -71,7 +71,7 @@ def started(
     if processes == 1:
         commands = [command]
     else:
-        together = ["--distributed", "--devices.coordinator", f"127.0.0.1:{_free_port()}"]
+        together = ["--distributed", "--devices.coordinator", f"127.0.0.1:{free_port()}"]
         together += ["--devices.processes", str(processes), "--devices.process"]
         more = of_process or {}
         commands = [
@@ -172,7 +172,8 @@ def campaign(folder: Path, kills: int, kind: str, seed: int = 0) -> dict[str, An
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from rmpe_jax import config as configs
 from rmpe_jax.config import Config
+
+if TYPE_CHECKING:
+    from rmpe_jax.sources import Input
 
 ABOUT = "RMPE: train, evaluate and run pose networks for many people, in JAX."
 CACHE = "~/.cache/rmpe_jax/compiled"
@@ -210,9 +213,10 @@ class Score:
     """Score poses that any program found: COCO results on a data set, by all of its metrics."""
 
     poses: tyro.conf.Positional[Path]
-    """COCO results: a list of {image_id, keypoints [x, y, score, ...], score}, if you like with
-    bbox (for AP by box) and person_id (for PCKh, PCK and PCP). Sets without numbers have those of
-    the file names: 5 for im0005.jpg, 5808361 for 005808361.jpg."""
+    """The folder --out of `rmpe predict`, or COCO results of any program: a list of {image_id,
+    keypoints [x, y, score, ...], score}, if you like with bbox (for AP by box) and person_id (for
+    PCKh, PCK and PCP). An image_id may be the file's name. Sets without numbers have those of the
+    file names: 5 for im0005.jpg, 5808361 for 005808361.jpg."""
     name: tyro.conf.Positional[configs.Source]
     """The data set."""
     root: tyro.conf.Positional[str]
@@ -236,8 +240,8 @@ class Score:
 
     def run(self) -> None:
         """Print the table, write the result."""
+        from rmpe_jax.data import poses_files
         from rmpe_jax.data.dataset import prepare
-        from rmpe_jax.data.json_files import load
         from rmpe_jax.evaluation.report import table, write
         from rmpe_jax.evaluation.run import score_records
 
@@ -251,9 +255,7 @@ class Score:
             skeleton=self.skeleton,
             prepared=self.prepared,
         )
-        records = load(self.poses)
-        if not isinstance(records, list):
-            raise ValueError(f"{self.poses}: COCO results are a list, this is no list")
+        records = poses_files.read(self.poses)
         source = prepare(config, self.split)
         skip = (lambda told: print(f"skipped: {told}")) if self.unknown == "skip" else None
         evaluated = score_records(source, records, on_skip=skip, resamples=self.resamples)
@@ -390,25 +392,35 @@ class Predict:
     """A video (.mp4) of each video with the poses on it, or of all images."""
     vis: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show them in a window."""
+    distributed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Several processes, each started by the same command, share the files; each writes its part
+    (`rmpe score` takes the folder and reads all of them)."""
+    coordinator: str | None = None
+    """With --distributed: HOST:PORT of process 0, where no cluster tells (Cloud TPU, Slurm, Open
+    MPI do)."""
+    processes: int | None = None
+    """How many processes there are, with --coordinator."""
+    process: int | None = None
+    """Which of them this is, from 0, with --coordinator."""
 
     def run(self) -> None:
         """Write poses, pictures and videos."""
         # Damaged videos make FFmpeg write pages; what is wrong is said in frames.json.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        from rmpe_jax import sources
+        from rmpe_jax import meeting, processes, sources
         from rmpe_jax.predict import load
         from rmpe_jax.predict_files import Settings, predict_files
+        from rmpe_jax.shares import WHOLE
 
-        if self.no_pictures and self.save_img:
-            raise ValueError("--save-img and --no-pictures contradict each other: type one of them")
-        given: list[str | Path] = [*self.images, *([] if self.image is None else [self.image])]
-        given += [] if self.indir is None else sources.folder(Path(self.indir).expanduser())
-        given += [] if self.list_file is None else sources.listed(Path(self.list_file).expanduser())
-        found = sources.named(given, max_pixels=self.max_pixels)
-        if self.video is not None:
-            found.append(sources.video(Path(self.video).expanduser(), max_pixels=self.max_pixels))
+        self._check()
+        given = processes.Given(self.coordinator, self.processes, self.process)
+        inputs, share = (
+            meeting.agreed(self._inputs, given) if self.distributed else (self._inputs(), WHOLE)
+        )
+        found = sources.opened(share.of(inputs), max_pixels=self.max_pixels)
         if self.webcam is not None:
-            found.append(sources.camera(self.webcam, max_pixels=self.max_pixels))
+            camera = sources.camera(self.webcam, place=len(inputs), max_pixels=self.max_pixels)
+            found.append(camera)
         settings = Settings(
             nms=self.nms,
             box_threshold=self.box_threshold,
@@ -420,7 +432,30 @@ class Predict:
             vis=self.vis,
         )
         model = load(self.checkpoint)
-        predict_files(model, found, self.boxes, Path(self.out), settings)
+        predict_files(model, found, self.boxes, Path(self.out), settings, share=share)
+
+    def _check(self) -> None:
+        """Raise ValueError for options that contradict each other."""
+        if self.no_pictures and self.save_img:
+            raise ValueError("--save-img and --no-pictures contradict each other: type one of them")
+        if self.distributed and self.webcam is not None:
+            raise ValueError("--distributed shares files out, and a camera is none: leave one out")
+        who = (self.coordinator, self.processes, self.process)
+        if who != (None, None, None) and not self.distributed:
+            raise ValueError("--coordinator, --processes and --process want --distributed as well")
+
+    def _inputs(self) -> "list[Input]":
+        """Return the files that are named."""
+        from rmpe_jax import sources
+
+        given: list[str | Path] = [*self.images, *([] if self.image is None else [self.image])]
+        given += [] if self.indir is None else sources.folder(Path(self.indir).expanduser())
+        given += [] if self.list_file is None else sources.listed(Path(self.list_file).expanduser())
+        videos = [] if self.video is None else [Path(self.video).expanduser()]
+        inputs = sources.inputs(given, videos=videos)
+        if not inputs and self.webcam is None:
+            raise ValueError("no images were given; type rmpe predict PHOTO.jpg")
+        return inputs
 
 
 @dataclass(frozen=True)

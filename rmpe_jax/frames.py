@@ -27,13 +27,15 @@ GIVE_UP = 100  # reads in a row that fail
 class Frame(NamedTuple):
     """One picture of a source: RGB, or None with the problem that it has.
 
-    `number` counts from 0 within the source; `name` is unique within it.
+    `number` counts from 0 within the source; `name` is unique within it. `place` is that of its
+    file or video in the list of those that were named.
     """
 
     name: str
     number: int
     image: UInt8[np.ndarray, "height width 3"] | None
     problem: str | None
+    place: int = 0
 
 
 class Facts(NamedTuple):

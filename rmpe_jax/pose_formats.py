@@ -74,6 +74,7 @@ def frame_record(result: Result) -> Record:
     return {
         "image_id": result.name,
         "number": result.number,
+        "place": result.place,
         "height": size[0],
         "width": size[1],
         "poses": int(np.sum(result.poses.valid)),

@@ -15,18 +15,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from rmpe_jax import detection, drawing, nms_sets, pose_formats, window
 from rmpe_jax.config import OnnxLayout
+from rmpe_jax.data.poses_files import FRAMES, POSES
 from rmpe_jax.frames import Frame
 from rmpe_jax.interrupts import stop_requests
 from rmpe_jax.json_list import json_list
 from rmpe_jax.pipeline import overlapped
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.records import Detections
+from rmpe_jax.shares import WHOLE, Share
 from rmpe_jax.skeletons import Skeleton
 from rmpe_jax.sources import Source
 from rmpe_jax.stream import MOST, Result, stages
 from rmpe_jax.video_files import video_file
 
-PICTURES_FPS = 10.0  # of a video that is made of pictures
+FILM = "pictures_poses.mp4"  # that is made of pictures
+PICTURES_FPS = 10.0
 Drawn = tuple[Result, np.ndarray | None, Path | None]  # the picture on it, and where it was written
 
 
@@ -58,17 +61,18 @@ def predict_files(
     boxes: str | None,
     out: Path,
     settings: Settings = DEFAULTS,
+    *,
+    share: Share = WHOLE,
 ) -> list[Path]:
     """Write poses.json, frames.json, pictures and videos below `out`; return what was written.
 
+    Of several processes, which may have the same `out`, each writes parts, named by its `share`.
     `boxes` is what `detection.chosen` takes; with None the model's own `detect` finds people, if
     it has one. poses.json holds poses in the layout that is asked for, frames.json one record a
     frame, also of those that nobody is on or that could not be read.
     Such a frame is reported and skipped; if that is so for all, it is an error. Ctrl-C lets
     finish what is in flight, closes all files, and is raised then.
     """
-    if not found:
-        raise ValueError("no images were given; type rmpe predict PHOTO.jpg --checkpoint RUN")
     detect = _detector(model, boxes, settings)
     if settings.nms is not None:
         model = replace(model, nms=nms_sets.chosen(settings.nms))
@@ -76,9 +80,11 @@ def predict_files(
     work = stages(model, detect, most=settings.most)
     if settings.vis:
         window.check()
-    results, frames = _room(out, "poses.json", "frames.json")
+    results, frames = _room(out, share.file(POSES), share.file(FRAMES))
+    if share != WHOLE:
+        for earlier in (results, frames):  # would be read together with the others' new parts
+            earlier.unlink(missing_ok=True)
     written: list[Path] = []
-    used: Counter[str] = Counter()  # stems of pictures
     told = Counter(frames=0, skipped=0, poses=0)
     began, closed = time.monotonic(), False
     with ExitStack() as opened:
@@ -87,9 +93,10 @@ def predict_files(
         add_frames = opened.enter_context(json_list(frames))
         progress = opened.enter_context(_progress(found))
         for source in found:
-            draw = _drawer(model.skeleton, source, settings, out, used)
+            draw = _drawer(model.skeleton, source, settings, out)
             through = overlapped(_until(source, stopped), *work, draw)
-            with _video(source, settings, out, written) as show, closing(through):
+            film = out / (f"{source.name}_poses.mp4" if source.name else share.file(FILM))
+            with _video(film, source, settings, written) as show, closing(through):
                 for result, picture, target in through:
                     add_poses(recorded(result))
                     add_frames([pose_formats.frame_record(result)])
@@ -108,7 +115,7 @@ def predict_files(
     Console().print(f"{counted}, {rate}: {results}", highlight=False, soft_wrap=True, markup=False)
     if stopped():
         raise KeyboardInterrupt
-    if told["frames"] == told["skipped"]:
+    if 0 < told["frames"] == told["skipped"]:
         raise ValueError(f"none of the {told['frames']} files could be used, see above")
     return [*written, results, frames]
 
@@ -162,7 +169,7 @@ def _until(source: Source, stopped: Callable[[], bool]) -> Iterator[Frame]:
 
 
 def _drawer(
-    skeleton: Skeleton, source: Source, settings: Settings, out: Path, used: Counter[str]
+    skeleton: Skeleton, source: Source, settings: Settings, out: Path
 ) -> Callable[[Result], Drawn]:
     """Return the stage that draws a result and writes its picture, if either is wanted."""
     kept = settings.pictures == "all" or (settings.pictures == "files" and source.name is None)
@@ -174,35 +181,21 @@ def _drawer(
         picture = picture_of(result, skeleton)
         if not kept:
             return result, picture, None
-        target = _target(result, source, out, used)
+        target = out / f"{source.stems.get(result.name, result.name)}_poses.png"
         drawing.write(target, picture)
         return result, picture, target
 
     return draw
 
 
-def _target(result: Result, source: Source, out: Path, used: Counter[str]) -> Path:
-    """Return where a picture goes; files of the same name get a number."""
-    if source.name is not None:
-        return out / f"{result.name}_poses.png"
-    stem = Path(result.name).stem
-    used[stem] += 1
-    while used[stem] > 1 and f"{stem}_{used[stem]}" in used:
-        used[stem] += 1
-    own = stem if used[stem] == 1 else f"{stem}_{used[stem]}"
-    used[own] += own != stem
-    return out / f"{own}_poses.png"
-
-
 @contextmanager
 def _video(
-    source: Source, settings: Settings, out: Path, written: list[Path]
+    path: Path, source: Source, settings: Settings, written: list[Path]
 ) -> Iterator[Callable[[np.ndarray | None], bool]]:
     """Give a function that films and shows a picture, and says whether to go on.
 
     Where a frame could not be read, the film shows the one before it once more.
     """
-    path = out / f"{source.name or 'pictures'}_poses.mp4"
     last: np.ndarray | None = None
     with ExitStack() as opened:
         add = None

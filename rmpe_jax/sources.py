@@ -4,9 +4,11 @@ What is named wrongly is an error at once; what cannot be read becomes a frame t
 """
 
 import glob
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -18,48 +20,80 @@ from rmpe_jax.frames import IMAGE_SUFFIXES, MAX_PIXELS, VIDEO_SUFFIXES, Frame
 CAMERA_FPS = 25.0
 
 
+class Input(NamedTuple):
+    """A file that was named, and what the whole list makes of it, so that a share may run alone.
+
+    `place` is that in the list, `number` that of an image file among those it follows directly.
+    `name` is that of the records, and pictures are called by `stem`.
+    """
+
+    path: Path
+    is_video: bool
+    place: int
+    number: int
+    name: str
+    stem: str
+
+
 class Source(NamedTuple):
     """Frames that belong together, how many (None: unknown), and the speed of a video.
 
     `name` is that of a video's or camera's results; image files, None, have names of their own.
+    `stems` are what pictures of image files are called, by those names.
     """
 
     frames: Generator[Frame, None, None]
     count: int | None = None
     fps: float | None = None
     name: str | None = None
+    stems: Mapping[str, str] = MappingProxyType({})
 
 
 def named(given: Sequence[str | Path], *, max_pixels: int = MAX_PIXELS) -> list[Source]:
     """Return the sources that files, folders, patterns and videos name, in that order.
 
-    Image files that follow each other are one source, each video is one. Raises ValueError for a
-    folder or pattern without pictures and for a file that should be a video and is none.
+    Raises ValueError for a folder or pattern without pictures and for a file that should be a video
+    and is none.
+    """
+    return opened(inputs(given), max_pixels=max_pixels)
+
+
+def inputs(given: Sequence[str | Path], *, videos: Sequence[Path] = ()) -> list[Input]:
+    """Return the files that are named, in that order, and then `videos`, of whatever suffix.
+
+    Raises ValueError for a folder or pattern without pictures. No file is opened.
     """
     paths = [path for name in given for path in expanded(name)]
-    names = frames.unique_names(paths)
-    stems = iter(frames.distinct([path.stem for path in paths if _is_video(path)], "{}_{}"))
-    found: list[Source] = []
-    for is_video, group in groupby(zip(paths, names, strict=True), lambda pair: _is_video(pair[0])):
-        if is_video:
-            found += [video(path, next(stems), max_pixels=max_pixels) for path, _ in group]
-        else:
-            pictures, own = zip(*group, strict=True)
-            content = frames.of_files(pictures, own, max_pixels=max_pixels)
-            found.append(Source(content, len(pictures)))
+    kinds = [_is_video(path) for path in paths] + [True] * len(videos)
+    paths += videos
+    stems = {kind: iter(_stems(paths, kinds, kind)) for kind in (False, True)}
+    found: list[Input] = []
+    for path, is_video, name in zip(paths, kinds, frames.unique_names(paths), strict=True):
+        follows = bool(found) and not is_video and not found[-1].is_video
+        number = found[-1].number + 1 if follows else 0
+        stem = next(stems[is_video])
+        own = stem if is_video else name
+        found.append(Input(path, is_video, len(found), number, own, stem))
     return found
 
 
-def video(path: Path, name: str | None = None, *, max_pixels: int = MAX_PIXELS) -> Source:
-    """Return a video file as a source; ValueError if it is none."""
-    known = frames.facts(path)
-    content = frames.of_video(path, name, max_pixels=max_pixels)
-    return Source(content, known.count, known.fps, name or path.stem)
+def opened(chosen: Sequence[Input], *, max_pixels: int = MAX_PIXELS) -> list[Source]:
+    """Return the sources of inputs: image files that follow each other are one, each video is one.
+
+    Raises ValueError for a file that should be a video and is none.
+    """
+    found: list[Source] = []
+    for is_video, group in groupby(chosen, lambda given: given.is_video):
+        if is_video:
+            found += [_video(given, max_pixels) for given in group]
+        else:
+            found.append(_pictures(list(group), max_pixels))
+    return found
 
 
-def camera(number: int, *, max_pixels: int = MAX_PIXELS) -> Source:
+def camera(number: int, *, place: int = 0, max_pixels: int = MAX_PIXELS) -> Source:
     """Return a camera as a source without an end."""
-    content = frames.of_camera(number, max_pixels=max_pixels)
+    content = _placed(frames.of_camera(number, max_pixels=max_pixels), place)
     return Source(content, None, CAMERA_FPS, f"webcam{number}")
 
 
@@ -134,6 +168,34 @@ def listed(path: Path) -> list[Path]:
     return [found if found.exists() else path.parent / found for found in paths]
 
 
+def _stems(paths: Sequence[Path], kinds: Sequence[bool], kind: bool) -> list[str]:
+    """Return the stems of the paths of a kind, each another one."""
+    alike = [path.stem for path, own in zip(paths, kinds, strict=True) if own is kind]
+    return frames.distinct(alike, "{}_{}")
+
+
+def _video(given: Input, max_pixels: int) -> Source:
+    known = frames.facts(given.path)
+    content = frames.of_video(given.path, given.name, max_pixels=max_pixels)
+    return Source(_placed(content, given.place), known.count, known.fps, given.name)
+
+
+def _pictures(chosen: Sequence[Input], max_pixels: int) -> Source:
+    paths, names = [given.path for given in chosen], [given.name for given in chosen]
+    read = frames.of_files(paths, names, max_pixels=max_pixels)
+    content = (
+        frame._replace(number=given.number, place=given.place)
+        for frame, given in zip(read, chosen, strict=True)
+    )
+    return Source(content, len(chosen), stems={given.name: given.stem for given in chosen})
+
+
+def _placed(content: Generator[Frame, None, None], place: int) -> Generator[Frame, None, None]:
+    with closing(content):
+        for frame in content:
+            yield frame._replace(place=place)
+
+
 def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
@@ -152,6 +214,7 @@ def _of_many(source: Iterable[Any], max_pixels: int) -> Iterator[Frame]:
             yield thing
         elif isinstance(thing, str | Path):
             (frame,) = frames.of_files([Path(thing)], max_pixels=max_pixels)
-            yield frame._replace(number=number)
+            yield frame._replace(number=number, place=number)
         else:
-            yield from frames.of_images([thing], number)
+            (frame,) = frames.of_images([thing], number)
+            yield frame._replace(place=number)

@@ -27,6 +27,7 @@ class Result(NamedTuple):
     `problem` says why a frame has no poses, if it could not be read or its boxes could not be
     used. `left_out` counts people beyond the `most` with the best boxes. A list of the results of
     a long video holds all of its images: take `result._replace(image=None)` where they are kept.
+    `place` is that of the file or video in the list of those that were named.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Result(NamedTuple):
     problem: str | None
     left_out: int
     image: np.ndarray | None
+    place: int = 0
 
 
 def stream(
@@ -69,7 +71,8 @@ def stages(
 
     def posed(pair: tuple[Frame, Detections | None]) -> Result:
         frame, found = pair
-        result = Result(frame.name, frame.number, nobody, frame.problem, 0, frame.image)
+        name, number, image, problem, place = frame
+        result = Result(name, number, nobody, problem, 0, image, place)
         if frame.image is None or found is None:
             return result
         best, left_out = _best(found, most)

@@ -211,6 +211,15 @@ def test_a_checkpoint_is_restored_onto_other_devices(tmp_path):
     np.testing.assert_array_equal(kernel, state_of(1)["params"]["dense"]["kernel"])
 
 
+def test_a_checkpoint_is_restored_onto_a_device_of_this_process(tmp_path, monkeypatch):
+    saved(tmp_path / "c", 1)
+    own = jax.devices()[2:]  # as if the first were another process'
+    monkeypatch.setattr(jax, "local_devices", lambda *_, **__: own)
+    template = {"params": {"dense": {"kernel": jax.ShapeDtypeStruct((3, 4), jnp.float32)}}}
+    variables, _, _ = checkpoint.load_model(tmp_path / "c", lambda meta: template)
+    assert variables["params"]["dense"]["kernel"].devices() == {own[0]}
+
+
 def test_checkpoints_of_before_are_verified_as_they_were_written(tmp_path):
     """By the CRC-32 of each array's bytes."""
     saved(tmp_path / "c", 1, 2)

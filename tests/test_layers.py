@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rmpe_jax"
 LAYERS = [
-    {"skeletons", "records", "config", "shipped"},
+    {"skeletons", "records", "config", "shipped", "processes", "shares"},
     {"whole_body"},
     {"geometry"},
     {"drawing"},
@@ -14,7 +14,7 @@ LAYERS = [
     {"models", "data", "losses", "pose_nms", "checkpoint", "canvas"},
     {"detection_losses", "human_detector", "onnx_detector", "hog", "frames", "nms_sets"},
     {"detection", "sources", "stream", "chain"},
-    {"predict", "nms_baselines"},
+    {"predict", "nms_baselines", "meeting"},
     {"pack_run"},
     {"pose_formats", "video_files", "window"},
     {"predict_files", "evaluation"},

@@ -122,6 +122,11 @@ def test_predict_says_what_cannot_be(monkeypatch, tmp_path, capsys):
     assert "openpose" in said
     said = stopped(monkeypatch, capsys, *given, "a.png", "--save-img", "--no-pictures")
     assert "contradict" in said
+    assert "no images were given; type rmpe predict PHOTO" in stopped(monkeypatch, capsys, *given)
+    said = stopped(monkeypatch, capsys, *given, "--webcam", "0", "--distributed")
+    assert "a camera is none: leave one out" in said
+    said = stopped(monkeypatch, capsys, *given, "a.png", "--process", "0")
+    assert "want --distributed as well" in said
 
 
 def test_an_interrupt_ends_with_130(monkeypatch, capsys):
@@ -286,6 +291,24 @@ def test_poses_of_any_program_are_scored_and_compared(monkeypatch, tmp_path, cap
     assert "skipped: pose 5: image_id 99" in capsys.readouterr().out
     path.write_text("{}")
     assert "COCO results are a list, this is no list" in stopped(monkeypatch, capsys, *given)
+    names = {image["id"]: image["file_name"] for image in document["images"]}
+    named = [pose | {"image_id": names[pose["image_id"]]} for pose in poses]
+    folder_of_predict(monkeypatch, tmp_path, named, given)
+
+
+def folder_of_predict(monkeypatch, tmp_path, poses: list[dict], given: tuple[str, ...]) -> None:
+    """Poses in two parts, of images told by name, are scored as in one file."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for process in range(2):
+        part = poses[process::2]
+        frames = [{"image_id": pose["image_id"], "place": process} for pose in part]
+        (folder / f"poses.0000{process}-of-00002.json").write_text(json.dumps(part))
+        (folder / f"frames.0000{process}-of-00002.json").write_text(json.dumps(frames))
+    name, _, *rest = given
+    command(monkeypatch, name, str(folder), *rest, "--out", str(tmp_path / "joined"))
+    result = json.loads((tmp_path / "joined/result.json").read_text())
+    assert result["AP"] == pytest.approx(1.0)
 
 
 def test_a_network_is_evaluated_on_another_set(monkeypatch, tmp_path, capsys, data_root):

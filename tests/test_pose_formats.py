@@ -68,6 +68,7 @@ def test_every_frame_has_a_record():
     assert record == {
         "image_id": "a.png",
         "number": 3,
+        "place": 0,
         "height": 4,
         "width": 6,
         "poses": 2,

@@ -13,16 +13,19 @@ import PIL.Image
 import pytest
 
 from rmpe_jax import drawing, frames, window
+from rmpe_jax.data import poses_files
 from rmpe_jax.pose_nms import RMPE_MPII
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.predict_files import Settings, predict_files
 from rmpe_jax.records import Detections
-from rmpe_jax.sources import named
+from rmpe_jax.shares import Share
+from rmpe_jax.sources import inputs, named, opened
 from tests import videos
 from tests.test_predict import model, picture  # noqa: F401  (the fixture)
 
 
 def write(path, image) -> str:
+    path.parent.mkdir(exist_ok=True)
     assert cv2.imwrite(str(path), image)
     return str(path)
 
@@ -133,9 +136,61 @@ def test_only_unreadable_files_are_an_error_and_the_reasons_are_kept(model, tmp_
     assert "no such file" in frame["problem"] and records(tmp_path / "out") == []
 
 
-def test_nothing_given_says_what_to_type(model, tmp_path):  # noqa: F811
-    with pytest.raises(ValueError, match="type rmpe predict PHOTO.jpg"):
-        predict_files(model, [], None, tmp_path)
+def test_shares_are_together_what_one_process_writes(model, tmp_path):  # noqa: F811
+    twins = [write(tmp_path / name / "a.png", picture(seed=seed)) for seed, name in enumerate("xy")]
+    film = str(videos.write(tmp_path / "clip.mp4", videos.drawn(3, 120, 160)))
+    last = write(tmp_path / "b.png", picture(seed=2))
+    given = [twins[0], str(tmp_path / "absent.png"), film, last, twins[1], last]
+
+    def wrote(name: str, processes: int) -> Path:
+        for process in range(processes):
+            share = Share(process, processes)
+            found = opened(share.of(inputs(given)))
+            predict_files(model, found, "10,10,70,110", tmp_path / name, share=share)
+        return tmp_path / name
+
+    whole, parts = wrote("whole", 1), wrote("parts", 4)
+    assert poses_files.read(parts) == records(whole)
+    frames_of_parts = [
+        frame
+        for process in range(4)
+        for frame in records(parts, f"frames.0000{process}-of-00004.json")
+    ]
+    due = sorted(records(whole, "frames.json"), key=lambda frame: frame["place"] % 4)
+    assert frames_of_parts == due
+    assert [frame["place"] for frame in records(whole, "frames.json")] == [0, 1, 2, 2, 2, 3, 4, 5]
+    pictures = [path for path in sorted(whole.iterdir()) if path.suffix == ".png"]
+    assert [path.name for path in pictures] == [
+        f"{stem}_poses.png" for stem in ("a_2", "a", "b_2", "b")
+    ]
+    for path in pictures:
+        assert path.read_bytes() == (parts / path.name).read_bytes()
+
+
+def test_a_process_without_a_file_writes_empty_parts_in_place_of_old_ones(model, tmp_path):  # noqa: F811
+    share = Share(1, 2)
+    for name in ("poses", "frames"):
+        (tmp_path / f"{name}.00001-of-00002.json").write_text("[3]")
+    predict_files(model, [], None, tmp_path, share=share)
+    assert records(tmp_path, "poses.00001-of-00002.json") == []
+    assert records(tmp_path, "frames.00001-of-00002.json") == []
+
+
+def test_an_earlier_part_does_not_outlive_a_run_that_fails(model, tmp_path, monkeypatch):  # noqa: F811
+    part = tmp_path / "poses.00000-of-00002.json"
+    part.write_text("[3]")
+    (tmp_path / "a_poses.png").mkdir()
+    given = named([write(tmp_path / "a.png", picture())])
+    with pytest.raises(OSError, match="a_poses.png"):
+        predict_files(model, given, None, tmp_path, share=Share(0, 2))
+    assert not part.exists()
+
+
+def test_the_video_of_the_pictures_of_a_share_has_a_name_of_its_own(model, tmp_path):  # noqa: F811
+    given = named([write(tmp_path / "a.png", picture())])
+    settings = Settings(save_video=True, pictures="none")
+    film, *_ = predict_files(model, given, None, tmp_path, settings, share=Share(1, 2))
+    assert film.name == "pictures_poses.00001-of-00002.mp4"
 
 
 def test_boxes_that_are_neither_file_nor_box_are_refused(model, tmp_path):  # noqa: F811

@@ -4,7 +4,9 @@ Pixels as annotated. A row that cannot be scored is an error which names it, or,
 wants that, counted and told.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +86,26 @@ def from_records(
         person_id=np.array(person_id, np.int64),
         boxes_px=boxes,
     )
+
+
+def numbered(records: Sequence[Any], photographs: Sequence[Annotation]) -> list[Any]:
+    """Return the records with the image's id where they have its file name, as of `rmpe predict`.
+
+    The name is without folders, and no other photograph's.
+    """
+    names = [Path(photograph.file_name).name for photograph in photographs]
+    count = Counter(names)
+    ids = {
+        name: photograph.image_id
+        for name, photograph in zip(names, photographs, strict=True)
+        if count[name] == 1
+    }
+
+    def with_id(record: Any) -> Any:
+        name = record.get("image_id") if isinstance(record, dict) else None
+        return record | {"image_id": ids[name]} if isinstance(name, str) and name in ids else record
+
+    return [with_id(record) for record in records]
 
 
 class _Row(NamedTuple):

@@ -21,7 +21,7 @@ from rmpe_jax.data.jitter import jittered
 from rmpe_jax.evaluation import bootstrap, coco
 from rmpe_jax.evaluation.breakdown import breakdown, worst
 from rmpe_jax.evaluation.centring import theta_errors
-from rmpe_jax.evaluation.found import from_records
+from rmpe_jax.evaluation.found import from_records, numbered
 from rmpe_jax.evaluation.score import flat, score
 from rmpe_jax.geometry import boxes
 from rmpe_jax.predict import PoseModel, to_records
@@ -109,9 +109,11 @@ def score_records(
 ) -> Evaluated:
     """Score COCO results on the photographs of a set; COCO's ten numbers are pycocotools'.
 
-    A pose of another image goes to `on_skip`; without it that is a ValueError.
+    Images are told by id or file name. A pose of another image goes to `on_skip`; without it that
+    is a ValueError.
     """
     photographs = sorted(source.annotations(), key=lambda entry: entry.image_id)
+    records = numbered(records, photographs)
     try:
         found = from_records(records, photographs, source.skeleton, on_skip=on_skip)
     except ValueError as error:

@@ -1,7 +1,6 @@
-"""Several processes that train together: how they find each other, and that they agree.
+"""Several processes that train together: that they agree, and do things in the same order.
 
-JAX finds the others by what a Cloud TPU, Slurm, Open MPI or Kubernetes tells each process, or by
-`devices.coordinator` with `processes` and `process`. Every process runs the same command.
+Every process runs the same command.
 """
 
 import json
@@ -15,11 +14,10 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from rmpe_jax import interrupts
+from rmpe_jax import interrupts, processes
 from rmpe_jax.config import Config, DevicesConfig, to_dict
 from rmpe_jax.training.workdir import differences
 
-JOINING_SECONDS = 300  # that a process waits for the others to start
 OWN = ("root", "prepared", "threads")  # settings of data that are each machine's own
 
 
@@ -28,33 +26,12 @@ def join(config: DevicesConfig) -> None:
 
     Must come before anything is computed.
     """
-    given = (config.coordinator, config.processes, config.process)
-    if None in given and given != (None, None, None):
-        raise ValueError(
-            "--devices.coordinator HOST:PORT, --devices.processes N and --devices.process I (from "
-            f"0) go together; came {given[0]}, {given[1]} and {given[2]}"
-        )
-    # Not on all interfaces where the others are on this machine.
-    alone = config.coordinator is not None and _is_loopback(config.coordinator)
-    try:
-        jax.distributed.initialize(
-            *given,
-            initialization_timeout=JOINING_SECONDS,
-            # Much later than our own watch, whose message says more than an abort.
-            heartbeat_timeout_seconds=int(3 * config.stall_seconds + 60),
-            coordinator_bind_address=config.coordinator if alone else None,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"--distributed: this process cannot tell which of how many it is ({error}). On a "
-            "Cloud TPU, under Slurm or Open MPI JAX finds out by itself; elsewhere type "
-            "--devices.coordinator HOST:PORT --devices.processes N --devices.process I"
-        ) from error
-    except RuntimeError as error:
-        raise ValueError(
-            f"--distributed: the other processes were not met ({str(error)[:300]}). Are all "
-            "started, and can they reach the port of process 0?"
-        ) from error
+    processes.join(
+        processes.Given(config.coordinator, config.processes, config.process),
+        option="--devices.",
+        # Much later than our own watch, whose message says more than an abort.
+        heartbeat_seconds=int(3 * config.stall_seconds + 60),
+    )
 
 
 def check_agreement(config: Config, facts: dict[str, Any]) -> None:
@@ -138,8 +115,3 @@ def _gathered(value: Any) -> list[Any]:
         json.loads(row[:size].astype(np.uint8).tobytes().decode())
         for row, size in zip(texts, sizes, strict=True)
     ]
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0]
-    return host in ("localhost", "127.0.0.1", "[::1]")

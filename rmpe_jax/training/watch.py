@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
+
+from rmpe_jax.processes import service
 
 BEATS = 8  # a process speaks up as often within the time after which it counts as lost
 MOST_BETWEEN = 5.0  # seconds between two beats at most
@@ -121,13 +123,13 @@ class Watch:
         self._count += 1
         beat = json.dumps(Beat(self._count, self._step))
         try:
-            _service().key_value_set(f"{KEY}{jax.process_index()}", beat, allow_overwrite=True)
+            service().key_value_set(f"{KEY}{jax.process_index()}", beat, allow_overwrite=True)
         except Exception:  # the service is at process 0: who does not reach it hears nothing either
             return
 
     def _listen(self) -> None:
         try:
-            told = _service().key_value_dir_get(KEY)
+            told = service().key_value_dir_get(KEY)
         except Exception:
             return
         for key, value in told:
@@ -135,13 +137,6 @@ class Watch:
             before = self._heard.get(process)
             if process != jax.process_index() and (before is None or before[0] != beat):
                 self._heard[process] = (beat, time.monotonic())
-
-
-def _service() -> Any:
-    """Return the client of JAX's coordination service, which has no public name."""
-    from jax._src import distributed
-
-    return distributed.global_state.client
 
 
 def _exit(message: str) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rmpe_jax.evaluation.found import from_records
+from rmpe_jax.evaluation.found import from_records, numbered
 from rmpe_jax.skeletons import COCO17, MPII16
 from tests.evaluation import cases
 
@@ -33,6 +33,16 @@ def test_what_a_record_does_not_tell_is_marked(entries):
     found = from_records([record()], entries, COCO17)
     assert found.person_id.tolist() == [-1] and np.isnan(found.boxes_px).all()
     assert found.image.tolist() == [1]
+
+
+def test_a_file_name_stands_for_the_id_of_the_one_photograph_that_has_it(entries):
+    names = ["x/a.jpg", "x/b.jpg", "y/b.jpg", "c.jpg"]
+    entries = [entry._replace(file_name=name) for entry, name in zip(entries, names, strict=True)]
+    came = ["a.jpg", "b.jpg", "c.jpg", 2, "absent.jpg", [1]]
+    kept = numbered([*({"image_id": name} for name in came), "no record"], entries)
+    ids = [entry.image_id for entry in entries]
+    wanted = [ids[0], "b.jpg", ids[3], 2, "absent.jpg", [1]]
+    assert kept == [*({"image_id": name} for name in wanted), "no record"]
 
 
 @pytest.mark.parametrize(
