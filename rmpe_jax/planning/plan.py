@@ -36,7 +36,7 @@ from rmpe_jax.training.sharding import Layout, batch_multiple, layout
 from rmpe_jax.training.stages import stage_configs
 from rmpe_jax.training.step import Inputs, Lesson, TrainState, start, train_step
 
-PER_CHIP = 8  # people a chip of the first program; the second has twice as many
+PER_CHIP = 8  # people a chip of the first program; the second has twice as many, or half
 TRIES = 4  # to find the largest batch, from where the line says it is
 OUT_OF_MEMORY = re.compile(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
@@ -96,17 +96,13 @@ def plan(config: Config, pod: Pod, *, parallel: Config | None = None, say: Say =
     """
     run = laid_out(config, pod, parallel=parallel)
     least = batch_multiple(run.config.devices, len(pod.devices)) // len(pod.devices)
-    smaller = math.ceil(PER_CHIP / least) * least
-    first = compiled(run, smaller, say)
-    while not first.fits and smaller > least:
-        smaller = max(least, smaller // 2 // least * least)
-        first = compiled(run, smaller, say)
-    tried = [first]
-    if first.fits:
-        tried.append(compiled(run, 2 * smaller, say))
+    size = math.ceil(PER_CHIP / least) * least
+    tried = [compiled(run, size, say)]
+    other = 2 * size if tried[0].fits else max(size // 2 // least, 1) * least
+    if other != size:
+        tried.append(compiled(run, other, say))
         tried += _largest(run, tried, least, say)
-    best = max((each for each in tried if each.fits), key=lambda each: each.per_chip, default=None)
-    return _result(run, first, tried, best)
+    return _result(run, tried)
 
 
 def laid_out(config: Config, pod: Pod, *, parallel: Config | None = None) -> Run:
@@ -210,17 +206,15 @@ def available(pod: Pod) -> float:
 
 def _largest(run: Run, tried: list[Compiled], least: int, say: Say) -> Iterator[Compiled]:
     """Yield the step compiled for the batch that should just fit, and for less until it does."""
-    one, two = tried
-    slope, offset = _line(one, two)
-    size = max(math.floor((available(run.pod) - offset) / slope), least)
+    slope, offset = _line(*tried)
+    size = math.floor((available(run.pod) - offset) / slope)
     for _ in range(TRIES):
-        size = size // least * least
-        known = next((each for each in tried if each.per_chip == size), None)
-        if known is not None and known.fits:
+        size = max(size // least, 1) * least
+        if any(each.per_chip == size for each in tried):
             return
         again = compiled(run, size, say)
         yield again
-        if again.fits or size <= least:
+        if again.fits or size == least:
             return
         size = min(math.floor(0.97 * size), size - least)
 
@@ -289,8 +283,9 @@ def _item_bytes(dtype: Any) -> int:
     return 8 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else np.dtype(dtype).itemsize
 
 
-def _result(run: Run, first: Compiled, tried: list[Compiled], best: Compiled | None) -> dict:
+def _result(run: Run, tried: list[Compiled]) -> dict:
     """Return the plan as plain values; sizes are bytes of one chip, but where it says otherwise."""
+    best = max((each.per_chip for each in tried if each.fits), default=0)
     chips, chip, state = len(run.pod.devices), run.pod.chip, run.state
     result: dict[str, Any] = {
         "topology": run.pod.topology,
@@ -308,25 +303,26 @@ def _result(run: Run, first: Compiled, tried: list[Compiled], best: Compiled | N
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         "gradient_and_statistics": _whole_bytes((state.params, state.batch_stats)),
         "compiled": [_as_dict(run, each) for each in tried],
-        "largest_batch_per_chip": best.per_chip if best else 0,
+        "largest_batch_per_chip": best,
         "config": to_dict(run.config),
         "versions": {"jax": jax.__version__},
     }
-    if len(tried) > 1 and tried[1].per_chip != first.per_chip:
-        slope, offset = _line(first, tried[1])
+    if len(tried) > 1:
+        slope, offset = _line(*tried[:2])
         result["memory_line"] = {"a_person": slope, "always": offset}
     return result
 
 
 def _as_dict(run: Run, each: Compiled) -> dict[str, Any]:
     chip = run.pod.chip
+    batch = each.per_chip * len(run.pod.devices)
     at_least = {"arithmetic": each.flops / chip.flops, "memory": each.moved / chip.bandwidth}
     return {
         "per_chip": each.per_chip,
-        "batch": each.per_chip * len(run.pod.devices),
+        "batch": batch,
         "fits": each.fits,
         "given": each.memory.given,
-        "inputs": stored(run.inputs(each.per_chip * len(run.pod.devices))),
+        "inputs": stored(run.inputs(batch)),
         "while_running": each.memory.while_running,
         "code": each.memory.code,
         "total": each.memory.total,

@@ -5,6 +5,12 @@ from typing import Any
 from rmpe_jax.planning.pod import GIB
 
 MIB = 2**20
+RUNNING = (
+    "padding of these",
+    "activations (grow with the batch)",
+    "temporaries (do not)",
+    "program",
+)
 STORED = {
     "parameters": "parameters",
     "optimiser": "optimiser",
@@ -32,20 +38,16 @@ def _memory(plan: dict[str, Any]) -> str:
     tried = plan["compiled"]
     rows = [[name, *[_mib(plan["stored"][key])] * len(tried)] for key, name in STORED.items()]
     rows.append(["crops and joints", *(_mib(each["inputs"]) for each in tried)])
-    whole = [each for each in tried if each["fits"] or each["code"]]
-    if whole:
-        held = sum(plan["stored"].values())
-        padding = [each["given"] - held - each["inputs"] for each in tried]
-        rows.append(["padding of these", *map(_mib, padding)])
-        line = plan.get("memory_line")
-        if line:
-            kept = [line["a_person"] * each["per_chip"] - each["inputs"] for each in tried]
-            rest = [each["while_running"] - part for each, part in zip(tried, kept, strict=True)]
-            rows.append(["activations (grow with the batch)", *map(_mib, kept)])
-            rows.append(["temporaries (do not)", *map(_mib, rest)])
-        else:
-            rows.append(["while running", *(_mib(each["while_running"]) for each in tried)])
-        rows.append(["program", *(_mib(each["code"]) for each in tried)])
+    line = plan.get("memory_line", {"a_person": 0.0})
+    parts: dict[str, list[str]] = {name: [] for name in RUNNING}
+    for each in tried:
+        kept = line["a_person"] * each["per_chip"] - each["inputs"]
+        held = sum(plan["stored"].values()) + each["inputs"]
+        sizes = (each["given"] - held, kept, each["while_running"] - kept, each["code"])
+        for name, size in zip(RUNNING, sizes, strict=True):
+            # Of a program that does not fit the compiler tells the sum alone.
+            parts[name].append(_mib(size) if each["given"] else "")
+    rows += [[name, *cells] for name, cells in parts.items()]
     rows.append(["**total**", *(f"**{_mib(each['total'])}**" for each in tried)])
     rows.append(["fits", *("yes" if each["fits"] else "no" for each in tried)])
     return _markdown(["MiB a chip", *(f"batch {each['per_chip']}" for each in tried)], rows)
@@ -111,9 +113,9 @@ def _markdown(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _mib(size: float) -> str:
+def _mib(size: int | float) -> str:
     return f"{size / MIB:,.1f}"
 
 
-def _gib(size: float) -> str:
+def _gib(size: int | float) -> str:
     return f"{size / GIB:.2f} GiB"

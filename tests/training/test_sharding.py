@@ -4,7 +4,11 @@ Adam would hide a gradient of the wrong size; SGD shows it.
 """
 
 import dataclasses
+import json
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import cv2
 import jax
@@ -189,6 +193,16 @@ def test_in_pieces_each_device_has_its_share():
         sizes = {name: leaf.addressable_data(0).shape for name, leaf in tree.items()}
         assert sizes == {"kernel": (3, 3, 17, 16), "odd": (1025, 1), "b": (64,)}
     assert one_copy(state.params)["kernel"].shape == (3, 3, 17, 64)
+
+
+def test_eight_devices_store_an_eighth_each(tmp_path):
+    root = Path(__file__).parents[2]
+    script, config = root / "experiments/benchmarks/fsdp.py", root / "configs/synthetic.py"
+    out = tmp_path / "fsdp.json"
+    subprocess.run([sys.executable, script, config, "--out", out], check=True, timeout=120)
+    stored = json.loads(out.read_text())["bytes"]["synthetic.py"]
+    for part in ("parameters", "optimiser"):
+        assert stored[part]["in_pieces"] <= stored[part]["whole"] / 7
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""What the paper's recipe needs on TPU pods of 16, 64 and 256 chips, none of which is here.
+
+    pip install 'rmpe_jax[tpu]'
+    python experiments/pods.py                    # v5e 4x4, 8x8, 16x16
+    python experiments/pods.py --before           # one program, as it would be without two ideas
+
+The second stage of configs/coco_rmpe.py: an 8-stack hourglass with its transformer on crops of
+256 x 256, judged by the 4-stack network of configs/coco_parallel.py; each hourglass compiled as one
+body, batch norm by chips. --before compiles stacks one by one, with batch norm over the whole
+batch, on 4x4, for one size of the batch. Writes experiments/results/plan_v5e_16x16.json and so on.
+"""
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"  # the compiler wants no device
+
+from rmpe_jax.config import Config, DevicesConfig, load  # noqa: E402
+from rmpe_jax.planning.plan import compiled, laid_out, plan  # noqa: E402
+from rmpe_jax.planning.pod import pod  # noqa: E402
+from rmpe_jax.planning.table import table  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+TOPOLOGIES = ("v5e:4x4", "v5e:8x8", "v5e:16x16")
+BEFORE_PER_CHIP = 4
+
+
+def main() -> None:
+    """Plan and keep the plans."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", action="store_true")
+    parser.add_argument("topologies", nargs="*", default=TOPOLOGIES)
+    arguments = parser.parse_args()
+    main_run, parallel = (
+        load(str(ROOT / f"configs/coco_{name}.py")) for name in ("rmpe", "parallel")
+    )
+    if arguments.before:
+        whole = replace(main_run, devices=DevicesConfig(norm_groups=1))
+        run = laid_out(whole, pod("v5e:4x4"), parallel=parallel)
+        before = compiled(run, BEFORE_PER_CHIP, print)
+        told = {
+            "per_chip": before.per_chip,
+            "fits": before.fits,
+            "total": before.memory.total,
+            "collectives": [sent._asdict() for sent in before.collectives],
+            "compile_seconds": round(before.seconds, 1),
+        }
+        keep("plan_v5e_4x4_before", told)
+        return
+    for topology in arguments.topologies:
+        made = plan(scanned(main_run), pod(topology), parallel=scanned(parallel))
+        print(f"\n{table(made)}\n")
+        keep(f"plan_{topology.replace(':', '_')}", made)
+
+
+def scanned(config: Config) -> Config:
+    """Return a run whose hourglass is compiled as one body for all stacks."""
+    return replace(config, model=replace(config.model, scan_stacks=True))
+
+
+def keep(name: str, told: dict) -> None:
+    """Write a plan."""
+    (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
