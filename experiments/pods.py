@@ -26,7 +26,7 @@ from rmpe_jax.planning.table import table  # noqa: E402
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 TOPOLOGIES = ("v5e:4x4", "v5e:8x8", "v5e:16x16")
-BEFORE_PER_CHIP = 4
+PER_CHIP = 8
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     if arguments.before:
         whole = replace(main_run, devices=DevicesConfig(norm_groups=1))
         run = laid_out(whole, pod("v5e:4x4"), parallel=parallel)
-        before = compiled(run, BEFORE_PER_CHIP, print)
+        before = compiled(run, PER_CHIP, print)
         told = {
             "per_chip": before.per_chip,
             "fits": before.fits,
@@ -52,7 +52,10 @@ def main() -> None:
         keep("plan_v5e_4x4_before", told)
         return
     for topology in arguments.topologies:
-        made = plan(scanned(main_run), pod(topology), parallel=scanned(parallel))
+        # What a chip has does not depend on how many there are: the largest batch is sought once.
+        size = None if topology == TOPOLOGIES[0] else PER_CHIP
+        runs = {"parallel": scanned(parallel), "per_chip": size}
+        made = plan(scanned(main_run), pod(topology), **runs)
         print(f"\n{table(made)}\n")
         keep(f"plan_{topology.replace(':', '_')}", made)
 

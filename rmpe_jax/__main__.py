@@ -53,6 +53,8 @@ class Plan:
     is needed); here: the devices of this machine."""
     parallel_config: str | None = None
     """The Python file of the parallel SPPE's run, if train.parallel is not there yet."""
+    per_chip: int | None = None
+    """People a chip, of one program (default: two programs, and the largest batch that fits)."""
     out: Path | None = None
     """A JSON file for the plan."""
 
@@ -67,7 +69,7 @@ class Plan:
 
         devices = pod.here() if self.topology == "here" else pod.pod(self.topology)
         parallel = self.parallel_config and configs.load(self.parallel_config)
-        made = plan(chosen, devices, parallel=parallel or None)
+        made = plan(chosen, devices, parallel=parallel or None, per_chip=self.per_chip)
         print(f"\n{table(made)}")
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)

@@ -54,9 +54,9 @@ def chosen(
         return whole_image
     if is_detector(boxes):
         detect = _on_frames(detector(boxes, onnx_layout=onnx_layout))
-        return _above(SURE if threshold is None else threshold, detect)
+        return above(SURE if threshold is None else threshold, detect)
     if Path(boxes).suffix == ".json":
-        return _above(threshold or 0.0, from_file(Path(boxes)))
+        return above(threshold or 0.0, from_file(Path(boxes)))
     try:
         x_min, y_min, x_max, y_max = (float(number) for number in boxes.split(","))
     except ValueError:
@@ -116,13 +116,13 @@ def from_file(path: Path) -> Detect:
     return found
 
 
-def _above(threshold: float, detect: Detect) -> Detect:
+def above(threshold: float, detect: Detect) -> Detect:
     """Return the function without boxes of a lower score."""
 
     def found(frame: Frame) -> Detections:
         all_ = detect(frame)
-        sure = all_.valid & (all_.score >= threshold)
-        return Detections(*(field[sure] for field in all_))
+        sure = np.asarray(all_.valid) & (np.asarray(all_.score) >= threshold)
+        return Detections(*(np.asarray(field)[sure] for field in all_))
 
     return found
 

@@ -21,7 +21,6 @@ from rmpe_jax.interrupts import stop_requests
 from rmpe_jax.json_list import json_list
 from rmpe_jax.pipeline import overlapped
 from rmpe_jax.predict import PoseModel
-from rmpe_jax.records import Detections
 from rmpe_jax.shares import WHOLE, Share
 from rmpe_jax.skeletons import Skeleton
 from rmpe_jax.sources import Source
@@ -126,13 +125,7 @@ def _detector(model: PoseModel, boxes: str | None, settings: Settings) -> detect
         return detection.chosen(
             boxes, threshold=settings.box_threshold, onnx_layout=settings.onnx_layout
         )
-    own, least = model.detect, settings.box_threshold or 0.0
-
-    def found(frame: Frame) -> Detections:
-        all_ = own(frame)
-        return all_._replace(valid=np.asarray(all_.valid) & (np.asarray(all_.score) >= least))
-
-    return found
+    return detection.above(settings.box_threshold or 0.0, model.detect)
 
 
 def _room(out: Path, *names: str) -> list[Path]:
@@ -159,7 +152,7 @@ def picture_of(result: Result, skeleton: Skeleton) -> np.ndarray:
     return drawing.poses(picture, poses.joints_px, poses.confidence, skeleton)
 
 
-def _until(source: Source, stopped: Callable[[], bool]) -> Iterator[Frame]:
+def _until(source: Source, stopped: Callable[[], int]) -> Iterator[Frame]:
     """Yield the frames of a source until somebody wants to stop."""
     with closing(source.frames) as frames:
         for frame in frames:

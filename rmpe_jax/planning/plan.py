@@ -86,16 +86,29 @@ class Run:
     inputs: Callable[[int], Inputs]
 
 
-def plan(config: Config, pod: Pod, *, parallel: Config | None = None, say: Say = print) -> dict:
+def plan(
+    config: Config,
+    pod: Pod,
+    *,
+    parallel: Config | None = None,
+    per_chip: int | None = None,
+    say: Say = print,
+) -> dict[str, Any]:
     """Return what a step of a run needs on each chip, and the largest batch that fits.
 
     Of a run in stages it is the last stage. `parallel` describes the run of the parallel SPPE,
     where `train.parallel` is not there yet. The step is compiled for two sizes of the batch; a line
-    through both gives the largest, for which it is compiled again. Raises ValueError if the
-    settings do not suit the pod.
+    through both gives the largest, for which it is compiled again. With `per_chip`, for batches of
+    so many people a chip alone. Raises ValueError if the settings do not suit the pod.
     """
     run = laid_out(config, pod, parallel=parallel)
     least = batch_multiple(run.config.devices, len(pod.devices)) // len(pod.devices)
+    if per_chip is not None:
+        if per_chip % least:
+            raise ValueError(
+                f"--per-chip is {per_chip}; the settings of the devices want a multiple of {least}"
+            )
+        return _result(run, [compiled(run, per_chip, say)])
     size = math.ceil(PER_CHIP / least) * least
     tried = [compiled(run, size, say)]
     other = 2 * size if tried[0].fits else max(size // 2 // least, 1) * least

@@ -5,12 +5,6 @@ from typing import Any
 from rmpe_jax.planning.pod import GIB
 
 MIB = 2**20
-RUNNING = (
-    "padding of these",
-    "activations (grow with the batch)",
-    "temporaries (do not)",
-    "program",
-)
 STORED = {
     "parameters": "parameters",
     "optimiser": "optimiser",
@@ -38,19 +32,28 @@ def _memory(plan: dict[str, Any]) -> str:
     tried = plan["compiled"]
     rows = [[name, *[_mib(plan["stored"][key])] * len(tried)] for key, name in STORED.items()]
     rows.append(["crops and joints", *(_mib(each["inputs"]) for each in tried)])
-    line = plan.get("memory_line", {"a_person": 0.0})
-    parts: dict[str, list[str]] = {name: [] for name in RUNNING}
-    for each in tried:
-        kept = line["a_person"] * each["per_chip"] - each["inputs"]
-        held = sum(plan["stored"].values()) + each["inputs"]
-        sizes = (each["given"] - held, kept, each["while_running"] - kept, each["code"])
-        for name, size in zip(RUNNING, sizes, strict=True):
-            # Of a program that does not fit the compiler tells the sum alone.
-            parts[name].append(_mib(size) if each["given"] else "")
-    rows += [[name, *cells] for name, cells in parts.items()]
+    running = [_running(plan, each) for each in tried]
+    for name in running[0]:
+        # Of a program that does not fit the compiler tells the sum alone.
+        told = zip(running, tried, strict=True)
+        rows.append([name, *(_mib(sizes[name]) if each["given"] else "" for sizes, each in told)])
     rows.append(["**total**", *(f"**{_mib(each['total'])}**" for each in tried)])
     rows.append(["fits", *("yes" if each["fits"] else "no" for each in tried)])
     return _markdown(["MiB a chip", *(f"batch {each['per_chip']}" for each in tried)], rows)
+
+
+def _running(plan: dict[str, Any], each: dict[str, Any]) -> dict[str, float]:
+    """Return what a chip has beside what is stored; a line through two sizes tells parts apart."""
+    stored = sum(plan["stored"].values()) + each["inputs"]
+    sizes = {"padding of these": each["given"] - stored}
+    line = plan.get("memory_line")
+    if line is None:
+        sizes["activations and temporaries"] = each["while_running"]
+    else:
+        kept = line["a_person"] * each["per_chip"] - each["inputs"]
+        sizes["activations (grow with the batch)"] = kept
+        sizes["temporaries (do not)"] = each["while_running"] - kept
+    return sizes | {"program": each["code"]}
 
 
 def _work(plan: dict[str, Any]) -> str:

@@ -81,6 +81,15 @@ def test_a_line_through_two_programs_finds_the_largest_batch(config, made):
     assert f"--train.batch-size {4 * found['largest_batch_per_chip']}" in table(found)
 
 
+def test_one_size_may_be_asked_for(config):
+    accumulated = replace(config, devices=DevicesConfig(accumulate=2))
+    with pytest.raises(ValueError, match="multiple of 2"):
+        plan(accumulated, here(), per_chip=3, say=lambda _: None)
+    found = plan(accumulated, here(), per_chip=2, say=lambda _: None)
+    assert [each["per_chip"] for each in found["compiled"]] == [2]
+    assert "activations and temporaries" in table(found)
+
+
 def test_what_does_not_fit_is_said(config, made):
     least = made[0]["memory_line"]["always"]
     found = plan(config, pod_of(0.9 * least), say=lambda _: None)
