@@ -16,18 +16,19 @@ import common
 
 from rmpe_jax.config import AugmentConfig, DataConfig
 from rmpe_jax.data import batches, loader
-from rmpe_jax.data.dataset import PhotographSource, prepare
+from rmpe_jax.data.dataset import prepare_mixture
+from rmpe_jax.data.mixture import Mixture
 
 BATCH = 32
 SIZES = {"256x192": (256, 192), "128x96": (128, 96)}
 
 
-def speed(source: PhotographSource, data: DataConfig, size: str, kept: int, batches: int) -> float:
+def speed(mixture: Mixture, data: DataConfig, size: str, kept: int, count: int) -> float:
     """Return crops a second once the threads run, with `kept` bytes of decoded photographs."""
     batches.DECODED_BYTES = kept
     height, width = SIZES[size]
     given = loader.training_batches(
-        source,
+        mixture,
         data,
         AugmentConfig(),
         height=height,
@@ -35,15 +36,15 @@ def speed(source: PhotographSource, data: DataConfig, size: str, kept: int, batc
         batch_size=BATCH,
         seed=0,
     )
-    people = len(source.person_index)
+    people = len(mixture.sources[0].person_index)
     for _ in range(people // BATCH if kept else 10):  # until threads and memory are warm
         next(given)
     began = time.perf_counter()
-    for _ in range(batches):
+    for _ in range(count):
         next(given)
     taken = time.perf_counter() - began
     given.close()
-    return batches * BATCH / taken
+    return count * BATCH / taken
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
     data = DataConfig(
         synthetic_train=500, synthetic_height=360, synthetic_width=480, threads=arguments.threads
     )
-    source = prepare(data, "train")
+    mixture = prepare_mixture(data)
     budget = batches.DECODED_BYTES
     cases = {
         f"{size} {state}": (size, kept)
@@ -66,7 +67,7 @@ def main() -> None:
     measured: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(arguments.rounds):
         for name, (size, kept) in cases.items():
-            measured[name].append(speed(source, data, size, kept, arguments.batches))
+            measured[name].append(speed(mixture, data, size, kept, arguments.batches))
     medians = {name: round(statistics.median(values)) for name, values in measured.items()}
     common.write(
         "loader",
