@@ -19,11 +19,20 @@ LAYERS = [
     {"pose_formats", "video_files", "window"},
     {"predict_files", "evaluation"},
     {"training"},
-    {"doctor", "inspection"},
+    {"doctor", "inspection", "planning"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PACKAGES = {"shipped", "geometry", "models", "data", "evaluation", "training", "inspection"}
+PACKAGES = {
+    "shipped",
+    "geometry",
+    "models",
+    "data",
+    "evaluation",
+    "training",
+    "inspection",
+    "planning",
+}
 
 
 def imported(source: str) -> Iterator[str]:
