@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 
+from rmpe_jax.geometry.affine import Scalar
 from rmpe_jax.inspection import pictures
 from rmpe_jax.inspection.landscape import Descent, Landscape
 from rmpe_jax.inspection.markup import Markup, drawing, tag
@@ -32,10 +33,10 @@ class Series(NamedTuple):
 class Axes(NamedTuple):
     """Where values lie in a chart."""
 
-    x: tuple[float, float]
-    y: tuple[float, float]
+    x: tuple[Scalar, Scalar]
+    y: tuple[Scalar, Scalar]
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
+    def at(self, x: Scalar, y: Scalar) -> tuple[float, float]:
         """Return the place of a point, rounded to a tenth."""
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
@@ -97,14 +98,16 @@ def landscape(alt: str, shown: Landscape, path: Descent, *, marker: str) -> Mark
     right, top = frame.at(frame.x[1], frame.y[1])
     cells = tag(
         "image",
-        href=pictures.data_uri(_colours((shown.main + shown.parallel)[::-1])),
+        href=pictures.data_uri(colours((shown.main + shown.parallel)[::-1])),
         x=left,
         y=top,
         width=round(right - left, 1),
         height=round(bottom - top, 1),
         preserveAspectRatio="none",
     )
-    steps = [frame.at(*at) for at in zip(path.shift, path.zoom, strict=True)]
+    # Not those that leave the chart; about a theta that cannot be inverted all are NaN.
+    way = zip(path.shift.tolist(), path.zoom.tolist(), strict=True)
+    steps = [frame.at(*at) for at in way if inside(frame, at)]
     points = " ".join(f"{x},{y}" for x, y in steps)
     parts = [
         _frame(frame, "shift to the right, pixels of the crop", "zoom, %"),
@@ -117,7 +120,8 @@ def landscape(alt: str, shown: Landscape, path: Descent, *, marker: str) -> Mark
     if inside(frame, star):
         x, y = frame.at(*star)
         parts.append(tag("text", "★", x=x, y=y + 6, class_="star"))
-    parts.append(tag("circle", cx=steps[0][0], cy=steps[0][1], r=5.5, class_="marker", id=marker))
+    x, y = frame.at(0, 0)
+    parts.append(tag("circle", cx=x, cy=y, r=5.5, class_="marker", id=marker))
     return drawing((0, 0, WIDTH, HEIGHT), alt, *parts, class_="chart")
 
 
@@ -188,7 +192,7 @@ def _frame(frame: Axes, x_label: str, y_label: str = "", *, bare: bool = False) 
     return tag("g", *parts)
 
 
-def _ticks(ends: tuple[float, float], most: int) -> list[float]:
+def _ticks(ends: tuple[Scalar, Scalar], most: int) -> list[float]:
     """Return round values between the ends."""
     values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
     return [float(round(value, 10)) for value in values if ends[0] <= value <= ends[1]]
@@ -207,14 +211,14 @@ def _runs(
     return [run for run in runs if run]
 
 
-def _colours(loss: Float[np.ndarray, "m n"]) -> pictures.Image:
+def colours(loss: Float[np.ndarray, "m n"]) -> pictures.Image:
     """Return the losses in cividis, which any colour vision reads, and linear between them."""
     finite = loss[np.isfinite(loss)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
     share = np.nan_to_num((loss - low) / ((high - low) or 1.0), nan=1.0)
     # A square root: the basin is what is looked at, and the walls are many times as high.
     level = np.round(255 * (1 - np.sqrt(np.clip(share, 0, 1)))).astype(np.uint8)
-    colours = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_CIVIDIS), cv2.COLOR_BGR2RGB)
-    fine = cv2.resize(colours, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
+    coarse = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_CIVIDIS), cv2.COLOR_BGR2RGB)
+    fine = cv2.resize(coarse, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
     # Values belong to the middles of cells: the outer ones lie on the edges of the chart.
     return fine[CELL // 2 : -(CELL // 2), CELL // 2 : -(CELL // 2)]

@@ -1,6 +1,7 @@
 """HTML and SVG by small functions: text is escaped, and a picture must say what it shows."""
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 EMPTY = {"img", "input", "meta", "br"}  # HTML's elements that have no end
@@ -40,12 +41,10 @@ def picture(source: str, alt: str, **attributes: Any) -> Markup:
     return tag("img", src=source, alt=alt, **attributes)
 
 
-def drawing(
-    view: tuple[float, float, float, float], alt: str, *children: Any, **kept: Any
-) -> Markup:
+def drawing(view: Sequence[float | int], alt: str, *children: Any, **attributes: Any) -> Markup:
     """Return an SVG of `view` = (left, top, width, height) that says in words what it shows."""
     box = " ".join(f"{value:g}" for value in view)
-    return tag("svg", *children, viewBox=box, role="img", aria_label=alt, **kept)
+    return tag("svg", *children, viewBox=box, role="img", aria_label=alt, **attributes)
 
 
 def figure(content: Markup, caption: Any, **attributes: Any) -> Markup:

@@ -58,9 +58,9 @@ def subject(
     image = frames.read(photograph)
     found = _boxes_px(Frame(photograph.name, 0, image, None), boxes)
     if not 1 <= number <= len(found):
-        people = "1 person" if len(found) == 1 else f"{len(found)} people"
+        people = "1 person was" if len(found) == 1 else f"{len(found)} people were"
         raise ValueError(
-            f"--example is {number}, and {people} were found on {photograph}; allowed is 1 to "
+            f"--example is {number}, and {people} found on {photograph}; allowed is 1 to "
             f"{len(found)}"
         )
     box = found[number - 1]

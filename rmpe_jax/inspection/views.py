@@ -1,7 +1,7 @@
 """What one theta shows of one person: the straight image, the heat-maps, the pose in each frame.
 
-Points are (x, y) in [-1, 1]; heat-maps have values in [0, 1], of the last stack. As the losses see
-them: without the mirrored crop that evaluation may average with.
+Points are (x, y) in [-1, 1]; heat-maps are those of the last stack, 1 where a joint surely is. As
+the losses see them: without the mirrored crop that evaluation may average with.
 """
 
 from functools import partial
@@ -101,5 +101,5 @@ def _view(
 
 
 def _shown(maps: Float[Array, "h w k"], logits: bool, sigma: float) -> Float[Array, "h w k"]:
-    """Return a network's maps as heat-maps with values in [0, 1]."""
-    return jnp.clip(heatmaps.from_logits(maps, sigma) if logits else maps, 0.0, 1.0)
+    """Return a network's maps as heat-maps."""
+    return heatmaps.from_logits(maps, sigma) if logits else maps
