@@ -68,7 +68,9 @@ def neighbourhood(alt: str) -> Markup:
 
 
 def _window(window: Window) -> Markup:
-    parts = [tag("path", d="M-1-1H1V1H-1Z", class_="edge"), tag("path", d="M-1-1H1", class_="top")]
+    edges = "M-1-1H1V1H-1Z"
+    parts = [tag("path", d=edges, class_="rim"), tag("path", d=edges)]
+    parts.append(tag("path", d="M-1-1H1", class_="top"))
     if window.grid:
         inner = np.linspace(-1, 1, LINES + 1)[1:-1]
         lines = "".join(f"M{at:g}-1V1M-1 {at:g}H1" for at in inner)

@@ -121,7 +121,8 @@ def look(
         "descent", missing, lambda: landscape.descend(model, person, parallel, steps=steps)
     )
     thetas = theta[None] if descent is None else descent.thetas
-    labels = ["as found", *(f"after step {step}" for step in range(1, len(thetas)))]
+    labels = ["before the first step" if "transformer" in missing else "as found"]
+    labels += [f"after step {step}" for step in range(1, len(thetas))]
     run = branches.runner(model, person, parallel)
 
     def place(label: str, at: Float[np.ndarray, "2 3"]) -> Place:

@@ -14,7 +14,7 @@ BRANCHES = {
     "stn": ("STN", "main loss, through the STN's sampler"),
     "sdtn": ("SDTN", "main loss, through the SDTN's grid"),
     "parallel": ("parallel", "parallel loss, through the STN's sampler"),
-    "total": ("sum", "all three: what training takes"),
+    "total": ("sum", "together: what training takes"),
 }
 MOTIONS = ("shift x", "shift y", "zoom", "turn", "shear", "stretch")
 SHOWN_STEP = 0.06  # of the crop's longer side: how far windows are moved to be seen

@@ -7,6 +7,7 @@ import numpy as np
 from rmpe_jax import drawing
 from rmpe_jax.geometry import affine
 from rmpe_jax.inspection import charts, crop_figures, gradient_sections, pictures, slider
+from rmpe_jax.inspection.branches import NO_PARALLEL
 from rmpe_jax.inspection.charts import Series
 from rmpe_jax.inspection.crop_figures import Window
 from rmpe_jax.inspection.curves import Curves
@@ -20,7 +21,7 @@ NUMBERS = {
     "loss-parallel": "parallel, weighted",
     "error": "|theta − theta*|",
     "determinant": "det theta",
-    "moved": "moved from where it was found",
+    "moved": "moved since step 0",
     "theta": "theta (straight → crop)",
 }
 FIGURES = {
@@ -59,7 +60,9 @@ def _head(findings: Findings) -> Markup:
     said = [
         findings.missing[part] for part in ("transformer", "parallel") if part in findings.missing
     ]
-    said += [f"{note[0].upper()}{note[1:]}." for note in findings.gradients.notes]
+    told = NO_PARALLEL if "parallel" in findings.missing else None  # and with the reason
+    notes = [note for note in findings.gradients.notes if note != told]
+    said += [f"{note[0].upper()}{note[1:]}." for note in notes]
     if subject.annotated_box_px is None:
         said.append(
             "No annotated joints were given: the pose that the network itself finds is taken for "
