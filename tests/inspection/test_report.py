@@ -123,7 +123,9 @@ def test_the_policy_forbids_all_but_the_pages_own_style_and_script():
 def test_what_a_stranger_called_a_file_is_no_markup():
     evil = '"><script>alert(1)</script>.png'
     subject = toy.subject()._replace(name=evil)
-    text = report.page(findings()._replace(subject=subject, checkpoint="</script><b>"))
+    path = (findings().path[0]._replace(label="</script><b>"), *findings().path[1:])
+    changed = findings()._replace(subject=subject, checkpoint="</script><b>", path=path)
+    text = report.page(changed)
     assert "<script>alert" not in text and "</script><b>" not in text
     assert "&lt;script&gt;alert(1)" in text
 
