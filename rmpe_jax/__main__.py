@@ -564,6 +564,46 @@ class Pack:
 
 
 @dataclass(frozen=True)
+class Inspect:
+    """Show how the loss reaches theta through STN, SDTN and the frozen branch: one HTML page."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """Work directory of a run, one of its checkpoints, or a file of `rmpe pack`."""
+    image: tyro.conf.Positional[Path]
+    """A photograph."""
+    boxes: str = "shipped"
+    """Who is on it: shipped (the detector of the package), one box as "x0,y0,x1,y1" in pixels,
+    whole (the whole image), or what else `rmpe predict --boxes` takes."""
+    example: int = 1
+    """Which of the people in the boxes, from 1 as numbered on the page."""
+    joints: Path | None = None
+    """COCO annotations of the photograph (default: the pose that the network finds is the
+    target)."""
+    parallel: Path | None = None
+    """Work directory of the frozen parallel network (default: that of the run)."""
+    out: Path = Path("report.html")
+    """The page: one file, which opens without a server or a network."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Its numbers as well, in a file of the same name that ends in .json."""
+
+    def run(self) -> None:
+        """Write the page."""
+        from rmpe_jax.inspection.report import Request, inspect
+
+        wanted = Request(
+            self.checkpoint.expanduser(),
+            self.image.expanduser(),
+            self.boxes,
+            self.joints,
+            self.example,
+            self.parallel,
+        )
+        print("looking into it; on two cores this takes a minute or two the first time")
+        written = inspect(wanted, self.out, as_json=self.json)
+        print(f"written: {', '.join(map(str, written))}")
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print devices, versions and data found, and what to do about what is missing."""
 
@@ -589,6 +629,7 @@ Command = (
     | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
     | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]
     | Annotated[Pack, tyro.conf.subcommand("pack")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

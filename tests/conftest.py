@@ -21,10 +21,10 @@ import jax
 import pytest
 
 from rmpe_jax.config import example_data
+from tests.browser import chromium as chromium
+from tests.required import absent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-REQUIRED = os.environ.get("RMPE_REQUIRE", "").split(",")
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +33,7 @@ def data_root() -> Path:
     folder = example_data()
     if not folder.is_dir():
         reason = f"no real data at {folder}: set RMPE_DATA to the folder that holds coco_pose/"
-        if "data" in REQUIRED:
-            pytest.fail(reason)
-        pytest.skip(reason)
+        absent("data", reason)
     return folder.resolve()
 
 

@@ -50,6 +50,7 @@ def test_help_answers_without_importing_jax():
         "predict",
         "fit-pgpg",
         "fit-nms",
+        "inspect",
         "doctor",
     ):
         assert word in done.stdout

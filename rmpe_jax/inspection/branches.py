@@ -27,6 +27,7 @@ from rmpe_jax.records import Array, Variables
 from rmpe_jax.training.parallel import ParallelSPPE, centred
 
 BRANCHES = ("stn", "sdtn", "parallel")
+NO_PARALLEL = "no parallel network was given: its branch is empty"
 Parallel = tuple[ParallelSPPE, Variables]  # as `training.parallel.load_parallel` returns it
 
 
@@ -283,5 +284,5 @@ def _notes(
             "determinant and no gradient flows through it"
         )
     if parallel is None:
-        said.append("no parallel network was given: its branch is empty")
+        said.append(NO_PARALLEL)
     return tuple(said)

@@ -23,6 +23,16 @@ ABOUT_CENTRE = np.array(
     ]
 )
 
+# What each part of a Motion is called, above and below 0.
+IN_WORDS = (
+    ("{} px right", "{} px left"),
+    ("{} px down", "{} px up"),
+    ("zoom out {} %", "zoom in {} %"),
+    ("turn {}° clockwise", "turn {}° anticlockwise"),
+    ("shear {} %", "shear -{} %"),
+    ("stretch {} % wider", "stretch {} % taller"),
+)
+
 
 class Motion(NamedTuple):
     """How a window moves, or what each motion costs; the fields are arrays of one shape.
@@ -104,6 +114,30 @@ def distance_px(change: Float[Array, "*n 2 3"], height: int, width: int) -> Floa
     # Over [-1, 1] the mean of x**2 is 1/3, and those of x, y and x * y are 0.
     mean = (moved[..., :2] ** 2).sum(axis=(-2, -1)) / 3 + (moved[..., 2] ** 2).sum(axis=-1)
     return np.asarray(np.sqrt(mean))
+
+
+def in_words(motion: Motion) -> str:
+    """Return one motion as "0.8 px left, 0.3 px down, zoom in 1.2 %", its largest part first.
+
+    Left out is what is below a tenth of the largest; a pixel, a percent and a degree count
+    the same.
+    """
+    sizes = np.array([float(part) for part in motion])
+    told = np.nan_to_num(np.abs(sizes)).tolist()
+    if not np.isfinite(sizes).all():
+        return "unknown: theta cannot be inverted"
+    if not any(told):
+        return "stays where it is"
+    order = sorted(range(len(told)), key=lambda part: -told[part])
+    return ", ".join(
+        IN_WORDS[part][int(sizes[part] < 0)].format(_two_digits(told[part]))
+        for part in order
+        if told[part] > max(told) / 10
+    )
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
 def _to_px(height: int, width: int) -> Float[np.ndarray, "2 2"]:

@@ -90,3 +90,15 @@ def test_a_singular_theta_has_slopes_but_no_motion():
     singular, gradient = np.zeros((2, 3)), np.ones((2, 3))
     assert np.isnan(motion.motion_of(singular, gradient, HEIGHT, WIDTH).zoom)
     assert np.isfinite(motion.slopes(singular, gradient, HEIGHT, WIDTH)).all()
+
+
+def test_a_motion_in_words_has_its_largest_part_first():
+    said = motion.in_words(Motion(-0.8, 0.31, 0.0, -1.234, 0.06, 123.4))
+    assert said == "stretch 123 % wider"
+    said = motion.in_words(Motion(-0.8, 0.31, 2.0, -1.234, 0.06, 0.0))
+    assert said == "zoom out 2 %, turn 1.2° anticlockwise, 0.8 px left, 0.31 px down"
+
+
+def test_a_motion_in_words_says_when_there_is_none():
+    assert motion.in_words(Motion(*np.zeros(6))) == "stays where it is"
+    assert "cannot be inverted" in motion.in_words(Motion(1.0, 0.0, *np.full(4, np.nan)))

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from rmpe_jax.config import Config, ModelConfig, STNConfig, TrainConfig
 from rmpe_jax.inspection.example import of_batch
+from rmpe_jax.inspection.subject import Subject
 from rmpe_jax.models.localization import SmallLocalization
 from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.models.variables import initialise
@@ -60,7 +61,31 @@ def parallel():
 def plain() -> PoseModel:
     """A network without a transformer."""
     config = replace(CONFIG, model=replace(MODEL, stn=STNConfig("none")))
-    return PoseModel({}, TwoStacks(), config, COCO17, {})
+    variables = {kind: tree["sppe"] for kind, tree in model().variables.items()}
+    return PoseModel(variables, TwoStacks(), config, COCO17, {})
+
+
+def saying(theta) -> PoseModel:
+    """The network, but with this theta for every crop."""
+    params = dict(model().variables["params"])
+    dense = {"kernel": jnp.zeros_like(dense_of(params)["kernel"]), "bias": jnp.ravel(theta)}
+    params["localization"] = {**params["localization"], "theta": {"dense": dense}}
+    return replace(model(), variables={**model().variables, "params": params})
+
+
+def dense_of(params):
+    """The layer that theta comes from."""
+    return params["localization"]["theta"]["dense"]
+
+
+def subject() -> Subject:
+    """Two people in boxes on a photograph; the second is looked at, with joints of its own."""
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (12, 20, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    boxes_px = np.array([[2.0, 4, 40, 60], [50, 10, 130, 90]])
+    joints = np.column_stack([rng.uniform(60, 120, 17), rng.uniform(20, 85, 17), np.full(17, 2)])
+    annotated = np.array([56.0, 14, 126, 94])
+    return Subject("people.png", image, boxes_px, 2, joints, annotated, "joints of a test")
 
 
 def batch(seed: int = 0) -> Batch:
