@@ -7,6 +7,7 @@ the devices. No data is read and nothing is computed.
 import math
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -186,7 +187,10 @@ def compiled(run: Run, per_chip: int, say: Say) -> Compiled:
     traced = run.step.trace(run.state, run.inputs(per_chip * chips), run.fixed)  # type: ignore[attr-defined]
     arithmetic_done = arithmetic.flops(traced.jaxpr) / chips
     try:
-        made = traced.lower().compile()
+        with warnings.catch_warnings():
+            # JAX's cache keeps a program for a pod, but cannot read it back without the pod.
+            warnings.filterwarnings("ignore", "Error reading persistent compilation cache")
+            made = traced.lower().compile()
     except jax.errors.JaxRuntimeError as error:
         used = OUT_OF_MEMORY.search(str(error))
         if used is None:
@@ -212,7 +216,7 @@ def compiled(run: Run, per_chip: int, say: Say) -> Compiled:
     return Compiled(per_chip, memory, fits, arithmetic_done, moved, sent, seconds)
 
 
-def available(pod: Pod) -> float:
+def available(pod: Pod) -> int:
     """Return the bytes that a program may have on a chip."""
     return pod.chip.memory - RESERVED_BYTES
 

@@ -15,7 +15,7 @@ RESERVED_BYTES = GIB // 4
 class Chip(NamedTuple):
     """What a chip can do at most: bytes of memory, FLOPs (bfloat16) and bytes moved a second."""
 
-    memory: float
+    memory: int
     flops: float
     bandwidth: float
 
@@ -76,11 +76,11 @@ def here() -> Pod:
     """Return the devices of this machine, for which a step can be planned as well."""
     devices = jax.devices()
     stats = devices[0].memory_stats() or {}
-    limit = float(stats.get("bytes_limit", 0)) or _host_memory()
+    limit = stats.get("bytes_limit", 0) or _host_memory()
     return Pod("here", devices, Chip(limit, float("nan"), float("nan")))
 
 
-def _host_memory() -> float:
+def _host_memory() -> int:
     """Return a device's share of this machine's memory, where devices are its processors."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return whole / len(jax.devices())
+    return whole // len(jax.devices())

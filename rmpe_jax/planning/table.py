@@ -42,10 +42,10 @@ def _memory(plan: dict[str, Any]) -> str:
     return _markdown(["MiB a chip", *(f"batch {each['per_chip']}" for each in tried)], rows)
 
 
-def _running(plan: dict[str, Any], each: dict[str, Any]) -> dict[str, float]:
+def _running(plan: dict[str, Any], each: dict[str, Any]) -> dict[str, int | float]:
     """Return what a chip has beside what is stored; a line through two sizes tells parts apart."""
     stored = sum(plan["stored"].values()) + each["inputs"]
-    sizes = {"padding of these": each["given"] - stored}
+    sizes: dict[str, Any] = {"padding of these": each["given"] - stored}
     line = plan.get("memory_line")
     if line is None:
         sizes["activations and temporaries"] = each["while_running"]

@@ -2,13 +2,13 @@ from contextlib import closing
 from dataclasses import replace
 
 import jax
-import numpy as np
 import pytest
 from rich.console import Console
 
 from rmpe_jax.config import DevicesConfig, ModelConfig, StageConfig, STNConfig
 from rmpe_jax.data import releases
 from rmpe_jax.data.dataset import expected_joints, prepare
+from rmpe_jax.models.variables import shapes
 from rmpe_jax.planning import plan as planning
 from rmpe_jax.planning.plan import input_shapes, laid_out, plan, stored
 from rmpe_jax.planning.pod import Chip, here, pod
@@ -35,7 +35,7 @@ def made(config):
 def pod_of(memory):
     """The devices of this machine, each with so many bytes for a program."""
     mine = here()
-    return mine._replace(chip=Chip(memory + planning.RESERVED_BYTES, 1e12, 1e11))
+    return mine._replace(chip=Chip(round(memory) + planning.RESERVED_BYTES, 1e12, 1e11))
 
 
 def test_what_is_planned_is_what_a_run_has(config, tmp_path):
@@ -46,10 +46,7 @@ def test_what_is_planned_is_what_a_run_has(config, tmp_path):
     with closing(task.batches(0)) as batches:
         alike(input_shapes(config, 8), task.inputs(next(batches)))
     run = laid_out(config, here())
-    variables = jax.eval_shape(
-        lambda key: task.module.init(key, np.zeros((1, 32, 32, 3), np.float32), train=False),
-        jax.random.key(0),
-    )
+    variables = shapes(task.module, config.model)
     assert jax.tree.structure(run.state.params) == jax.tree.structure(variables["params"])
 
 
