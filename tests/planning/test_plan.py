@@ -156,8 +156,8 @@ def test_compiles_for_a_pod_that_is_not_there(config):
         leaf.size * leaf.dtype.itemsize
         for leaf in jax.tree.leaves((run.state.params, run.state.batch_stats))
     )
-    # Gradient and batch statistics, and a few numbers of the step.
-    assert sent <= reduced.bytes <= 1.05 * sent
+    # Gradient and batch statistics, less what has no gradient, and a few numbers of the step.
+    assert 0.99 * sent <= reduced.bytes <= 1.01 * sent
 
 
 def test_the_joints_of_a_set_are_known_before_it_is_read(data_root, config):
