@@ -61,8 +61,8 @@ class Memory(NamedTuple):
 class Compiled(NamedTuple):
     """A step compiled for a batch of so many people a chip; all figures are of one chip.
 
-    `moved` is bytes read and written. A step that does not fit has its memory alone, and no more
-    than its sum.
+    `moved` is bytes read and written, an estimate where the program has loops. A step that does
+    not fit has its memory alone, and no more than its sum.
     """
 
     per_chip: int
@@ -333,7 +333,6 @@ def _result(run: Run, tried: list[Compiled]) -> dict:
 def _as_dict(run: Run, each: Compiled) -> dict[str, Any]:
     chip = run.pod.chip
     batch = each.per_chip * len(run.pod.devices)
-    at_least = {"arithmetic": each.flops / chip.flops, "memory": each.moved / chip.bandwidth}
     return {
         "per_chip": each.per_chip,
         "batch": batch,
@@ -346,7 +345,8 @@ def _as_dict(run: Run, each: Compiled) -> dict[str, Any]:
         "flops": each.flops,
         "moved": each.moved,
         "collectives": [sent._asdict() for sent in each.collectives],
-        "seconds_at_least": at_least,
+        "arithmetic_seconds": each.flops / chip.flops,
+        "memory_seconds": each.moved / chip.bandwidth,
         "compile_seconds": round(each.seconds, 1),
     }
 
