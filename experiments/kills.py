@@ -24,7 +24,8 @@ from typing import Any
 from rmpe_jax.checkpoint import Checkpoints
 
 RESULTS = Path(__file__).parent / "results"
-PROCESSES, DEVICES, STEPS = 2, 2, 60
+PROCESSES, DEVICES, STEPS = 2, 2, 200
+ROOM = 10  # steps that are left for each kill to come: a run that is at its end cannot be stopped
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
 SETTINGS = """
 from rmpe_jax.config import *
@@ -144,8 +145,9 @@ def campaign(folder: Path, kills: int, kind: str, seed: int = 0) -> dict[str, An
     workdir = folder / "killed"
     for number in range(kills):
         run = started(file, workdir)
-        goal = last_step(workdir) + chance.randint(1, max(1, 2 * STEPS // (kills + 1)))
-        if not wait_for_step(run, workdir, min(goal, STEPS - 1), 300):
+        before, to_come = last_step(workdir), kills - number
+        most = 2 * (STEPS - ROOM * to_come - before) // (to_come + 1)
+        if not wait_for_step(run, workdir, before + chance.randint(1, max(1, most)), 300):
             raise RuntimeError("\n".join(ended(run, 60)[1]))
         time.sleep(chance.random() * 0.2)
         at, victim = last_step(workdir), chance.randrange(PROCESSES)

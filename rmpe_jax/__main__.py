@@ -604,6 +604,42 @@ class Inspect:
 
 
 @dataclass(frozen=True)
+class Demo:
+    """Serve a page on this machine: poses under pose NMS, and gradients under a theta by hand."""
+
+    checkpoint: tyro.conf.Positional[Path | None] = None
+    """Work directory of a run, one of its checkpoints, or a file of `rmpe pack` (default: the
+    network of the package)."""
+    boxes: str = "shipped"
+    """Who finds people in a picture: what `rmpe predict --boxes` takes."""
+    parallel: Path | None = None
+    """Work directory of the frozen parallel network (default: that of the run, or the network
+    itself)."""
+    host: str = "127.0.0.1"
+    """Address to listen on. The default is this machine alone; 0.0.0.0 lets everybody in who can
+    reach it."""
+    port: int = 7860
+    """Port to listen on."""
+
+    def run(self) -> None:
+        """Serve it until Ctrl-C."""
+        try:
+            from rmpe_jax.demo import page
+        except ModuleNotFoundError as error:
+            if error.name != "gradio":
+                raise
+            raise ValueError(
+                "`rmpe demo` needs Gradio, which is not installed: pip install 'rmpe_jax[demo]'"
+            ) from error
+        print("loading and compiling; on two cores this takes half a minute the first time")
+        checkpoint = self.checkpoint and self.checkpoint.expanduser()
+        networks = page.networks(checkpoint, parallel=self.parallel, boxes=self.boxes)
+        page.warm(networks)
+        print(f"open http://{self.host}:{self.port} in a browser; Ctrl-C ends it", flush=True)
+        page.serve(page.page(networks), host=self.host, port=self.port)
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print devices, versions and data found, and what to do about what is missing."""
 
@@ -630,6 +666,7 @@ Command = (
     | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]
     | Annotated[Pack, tyro.conf.subcommand("pack")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

@@ -395,3 +395,10 @@ def test_predict_takes_the_layout_of_an_onnx_file(monkeypatch, tmp_path, capsys,
     assert poses and all(0.4 <= pose["box_score"] <= 1 for pose in poses)
     said = stopped(monkeypatch, capsys, *given, "--onnx-layout", "rtmdet")
     assert "not those of --onnx-layout rtmdet" in said
+
+
+def test_the_demo_without_gradio_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "rmpe_jax.demo.page", raising=False)
+    monkeypatch.delattr("rmpe_jax.demo.page", raising=False)  # where an earlier test left it
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert "pip install 'rmpe_jax[demo]'" in stopped(monkeypatch, capsys, "demo")

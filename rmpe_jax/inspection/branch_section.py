@@ -3,12 +3,13 @@
 import numpy as np
 
 from rmpe_jax.inspection import charts, crop_figures, motion
-from rmpe_jax.inspection.branches import cosine
+from rmpe_jax.inspection.branches import BranchGradients, cosine
 from rmpe_jax.inspection.charts import Series
-from rmpe_jax.inspection.crop_figures import Window
+from rmpe_jax.inspection.crop_figures import Move, Window
 from rmpe_jax.inspection.findings import Findings
 from rmpe_jax.inspection.markup import Markup, figure, joined, table, tag
 from rmpe_jax.inspection.slider import matrix, number
+from rmpe_jax.records import Array
 
 NAMES = {
     "stn": ("STN", "main loss, through the STN's sampler"),
@@ -22,7 +23,7 @@ SHOWN_STEP = 0.06  # of the crop's longer side: how far windows are moved to be 
 
 def branches(findings: Findings) -> Markup:
     """Return what each branch says about theta: in words, as windows, as slopes and as numbers."""
-    parts = _parts(findings)
+    found, crop = findings.gradients, findings.path[0].view.crop
     return tag(
         "section",
         tag("h2", "Who pulls which way"),
@@ -31,35 +32,35 @@ def branches(findings: Findings) -> Markup:
             "d loss / d theta of each branch, at the theta that was found. The cosine toward "
             "theta* is that of the step against the gradient: 1 leads straight there, −1 away.",
         ),
-        _words(findings, parts),
+        words(found, crop),
         tag(
             "p",
             "Below in orange the window of theta, dashed in white that of theta*, and in the "
             f"colour of its branch where a step of {SHOWN_STEP:.0%} of the crop's side would take "
             "it.",
         ),
-        tag("div", *_windows(findings, parts), class_="figures four"),
-        tag("div", _slopes(findings, parts), _matrices(parts), class_="figures two"),
+        tag("div", *windows(found, crop), class_="figures four"),
+        tag("div", slopes(found, crop), _matrices(_parts(found)), class_="figures two"),
         tag("details", tag("summary", "By stack of the networks"), _stacks(findings)),
     )
 
 
-def _parts(findings: Findings) -> dict[str, np.ndarray]:
+def _parts(found: BranchGradients) -> dict[str, np.ndarray]:
     """Return the gradients of theta [2 3] by branch, and their sum; none of a branch that lacks."""
-    found = findings.gradients
     parts = dict(zip(NAMES, (*found.by_branch, found.total), strict=True))
-    return (
-        parts if findings.has_parallel else {key: parts[key] for key in parts if key != "parallel"}
-    )
+    if not len(found.parallel):
+        del parts["parallel"]
+    return parts
 
 
-def _words(findings: Findings, parts: dict[str, np.ndarray]) -> Markup:
-    star = findings.star.theta - findings.path[0].theta
+def words(found: BranchGradients, crop: Array) -> Markup:
+    """Return a table of what each branch wants of theta."""
+    parts, (theta, star) = _parts(found), _thetas(found)
     rows = []
     for name, part in parts.items():
-        step = motion.descent(findings.path[0].theta, part, *findings.size)
+        step = motion.descent(theta, part, *crop.shape[:2])
         against = float(cosine(part, parts["total"]))
-        toward = float(cosine(-part, star))
+        toward = float(cosine(-part, star - theta))
         rows.append(
             [
                 joined(tag("b", NAMES[name][0]), tag("span", NAMES[name][1], class_="small")),
@@ -73,42 +74,42 @@ def _words(findings: Findings, parts: dict[str, np.ndarray]) -> Markup:
     return table(head, rows, "What each branch wants")
 
 
-def _windows(findings: Findings, parts: dict[str, np.ndarray]) -> list[Markup]:
+def windows(found: BranchGradients, crop: Array) -> list[Markup]:
     """Return the crop with the window as it is, and where each branch would move it."""
-    theta, size, crop = findings.path[0].theta, findings.size, findings.path[0].view.crop
-    drawn = []
-    for name, part in parts.items():
+    theta, star = _thetas(found)
+    size, drawn = crop.shape[:2], []
+    for name, part in _parts(found).items():
         far = float(motion.distance_px(part, *size))
         if not np.isfinite(far):
             continue
         moved = theta - part * (SHOWN_STEP * max(size) / far if far > 0 else 0.0)
-        shown = [
-            Window(findings.star.theta, "star"),
-            Window(theta, "now"),
-            Window(moved, name),
-        ]
+        shown = [Window(star, "star"), Window(theta, "now"), Window(moved, name)]
         alt = f"The window of theta, and where {NAMES[name][1]}, would move it"
-        drawn.append(figure(crop_figures.windows(alt, crop, shown), tag("b", NAMES[name][0])))
+        drawing = crop_figures.windows(alt, crop, shown, [Move(theta, moved, name)])
+        drawn.append(figure(drawing, tag("b", NAMES[name][0])))
     return drawn
 
 
-def _slopes(findings: Findings, parts: dict[str, np.ndarray]) -> Markup:
-    slopes = [
-        Series(
-            NAMES[name][0],
-            name,
-            np.array(motion.slopes(findings.path[0].theta, part, *findings.size)),
-        )
-        for name, part in parts.items()
+def slopes(found: BranchGradients, crop: Array) -> Markup:
+    """Return a chart of how much the loss rises with each motion, by branch."""
+    theta, _ = _thetas(found)
+    series = [
+        Series(NAMES[name][0], name, np.array(motion.slopes(theta, part, *crop.shape[:2])))
+        for name, part in _parts(found).items()
     ]
     alt = "Rise of the loss with each of six motions, by branch"
     caption = joined(
         tag("b", "Rise of the loss"),
         " with one pixel of shift, one percent of zoom, shear or stretch, one degree of turn. Bars "
         "on both sides of zero: the branches disagree.",
-        charts.legend(slopes),
+        charts.legend(series),
     )
-    return figure(charts.bars(alt, MOTIONS, slopes), caption)
+    return figure(charts.bars(alt, MOTIONS, series), caption)
+
+
+def _thetas(found: BranchGradients) -> tuple[np.ndarray, np.ndarray]:
+    """Return theta and theta*."""
+    return np.asarray(found.theta, np.float64), np.asarray(found.theta_star, np.float64)
 
 
 def _matrices(parts: dict[str, np.ndarray]) -> Markup:

@@ -1,7 +1,7 @@
 """Charts as SVG that takes its colours from the page, so that they are right in light and dark.
 
 Series are told apart by colour, dash and label: classes `stn`, `sdtn`, `parallel`, `total` and so
-on of report.css.
+on of marks.css.
 """
 
 from collections.abc import Sequence

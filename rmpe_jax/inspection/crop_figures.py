@@ -4,10 +4,12 @@ A window is what theta cuts out: the square [-1, 1] under theta. Its upper edge 
 turns and mirror images show.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from rmpe_jax.geometry import affine
 from rmpe_jax.inspection import pictures
 from rmpe_jax.inspection.findings import AROUND, Pixel
 from rmpe_jax.inspection.markup import Markup, drawing, tag
@@ -16,10 +18,12 @@ from rmpe_jax.records import Array
 
 MARGIN = 0.16  # around the crop, as a share of its sides: windows may reach outside
 LINES = 8  # cells of a window's grid along each side
+ARROWS = 4  # along each side of a window that moves
+HEAD = 0.035  # of an arrow: length as a share of the crop's longer side
 
 
 class Window(NamedTuple):
-    """A theta to draw: `kind` is its class in report.css, `identifier` the id of its element."""
+    """A theta to draw: `kind` is its class in marks.css, `identifier` the id of its element."""
 
     theta: np.ndarray
     kind: str
@@ -27,15 +31,24 @@ class Window(NamedTuple):
     grid: bool = False
 
 
-def windows(alt: str, crop: Array, shown: list[Window]) -> Markup:
-    """Return the crop with windows on it."""
+class Move(NamedTuple):
+    """A window that goes from one theta to another, as arrows; `kind` is their class."""
+
+    before: np.ndarray
+    after: np.ndarray
+    kind: str
+
+
+def windows(alt: str, crop: Array, shown: list[Window], moves: Sequence[Move] = ()) -> Markup:
+    """Return the crop with windows on it, and arrows along which they move."""
     height, width, _ = crop.shape
     left, top = MARGIN * width, MARGIN * height
     image = tag("image", href=pictures.data_uri(pictures.shown(crop)), width=width, height=height)
     to_pixels = f"translate({width / 2:g} {height / 2:g}) scale({width / 2:g} {height / 2:g})"
     marks = tag("g", *map(_window, shown), transform=to_pixels)
     view = (-left, -top, width + 2 * left, height + 2 * top)
-    return drawing(view, alt, image, marks, class_="windows")
+    arrows = [_arrows(move, height, width) for move in moves]
+    return drawing(view, alt, image, marks, *arrows, class_="windows")
 
 
 def picker(alt: str, straight: Array, pixels: tuple[Pixel, ...]) -> Markup:
@@ -65,6 +78,31 @@ def neighbourhood(alt: str) -> Markup:
     )
     point = tag("circle", r=0.16, class_="marker", id="point-marker")
     return drawing((0, 0, side, side), alt, *cells, *corners, point, id="neighbourhood")
+
+
+def _arrows(move: Move, height: int, width: int) -> Markup:
+    """Return arrows from points of the window before to the same points of it after."""
+    side = np.linspace(-1, 1, ARROWS)
+    points = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    starts_px, ends_px = (
+        affine.to_pixels(affine.apply(theta, points), height, width)
+        for theta in (move.before, move.after)
+    )
+    along = ends_px - starts_px
+    if not np.isfinite(along).all():
+        return tag("g")
+    length = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    head = along * np.minimum(HEAD * max(height, width) / length, 0.5)
+    across = np.stack([-head[:, 1], head[:, 0]], axis=1) / 2
+    path = "".join(
+        f"M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}"
+        f"M{c[0]:.1f} {c[1]:.1f}L{b[0]:.1f} {b[1]:.1f}L{d[0]:.1f} {d[1]:.1f}"
+        for a, b, c, d in zip(
+            starts_px, ends_px, ends_px - head + across, ends_px - head - across, strict=True
+        )
+    )
+    strokes = (tag("path", d=path, class_="rim"), tag("path", d=path))
+    return tag("g", *strokes, class_=f"window {move.kind}")
 
 
 def _window(window: Window) -> Markup:

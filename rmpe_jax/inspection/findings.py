@@ -7,23 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from rmpe_jax.checkpoint import is_step
 from rmpe_jax.geometry import affine
-from rmpe_jax.inspection import branches, gradient_table, landscape, maps, motion
-from rmpe_jax.inspection.branches import BranchGradients, Cosines, Parallel, Runner
+from rmpe_jax.inspection import branches, gradient_table, landscape, maps
+from rmpe_jax.inspection.branches import BranchGradients, Cosines, Parallel
 from rmpe_jax.inspection.curves import Curves, curves
 from rmpe_jax.inspection.example import Example, example
 from rmpe_jax.inspection.gradient_table import Check
 from rmpe_jax.inspection.landscape import Descent, Landscape
 from rmpe_jax.inspection.maps import ImageGradients, PixelRead, PointGradients
-from rmpe_jax.inspection.motion import Motion
+from rmpe_jax.inspection.scene import Place, place, scene
 from rmpe_jax.inspection.stand_in import with_identity
 from rmpe_jax.inspection.subject import Subject
-from rmpe_jax.inspection.views import View, view
 from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.records import Array
@@ -34,22 +32,6 @@ SHIFTS, ZOOMS = 13, 11  # values of the landscape: each is a forward pass
 ROWS, COLUMNS = 12, 9  # output pixels whose corners can be looked at
 AROUND = 4  # pixels shown on each side of what such a pixel reads
 Found = TypeVar("Found")
-
-
-class Place(NamedTuple):
-    """One theta, what it costs and shows; `loss_parallel` is weighted as in training.
-
-    `error` is |theta - theta*| (Frobenius), `moved` the motion from the theta that was found.
-    """
-
-    label: str
-    theta: Float[np.ndarray, "2 3"]
-    loss_main: float
-    loss_parallel: float
-    error: float
-    determinant: float
-    moved: Motion
-    view: View
 
 
 class Pixel(NamedTuple):
@@ -116,19 +98,15 @@ def look(
         model = with_identity(model)
     person = example(model, chosen.image, chosen.box_px, chosen.joints_px, chosen.annotated_box_px)
     gradients = branches.branch_gradients(model, person, parallel)
-    theta = np.asarray(gradients.theta, np.float64)
+    seen = scene(model, person, parallel)
+    theta = seen.start
     descent = _attempt(
         "descent", missing, lambda: landscape.descend(model, person, parallel, steps=steps)
     )
     thetas = theta[None] if descent is None else descent.thetas
     labels = ["before the first step" if "transformer" in missing else "as found"]
     labels += [f"after step {step}" for step in range(1, len(thetas))]
-    run = branches.runner(model, person, parallel)
-
-    def place(label: str, at: Float[np.ndarray, "2 3"]) -> Place:
-        return _place(label, at, theta, person, run, view(model, person, parallel, theta=at))
-
-    path = tuple(map(place, labels, thetas))
+    path = tuple(place(seen, label, at) for label, at in zip(labels, thetas, strict=True))
     points = maps.point_gradients(model, person, parallel)
     return Findings(
         checkpoint="the network of the package" if checkpoint is None else str(checkpoint),
@@ -140,8 +118,8 @@ def look(
         gradients=gradients,
         cosines=branches.cosines(gradients),
         path=path,
-        identity=place("at the identity", affine.identity()),
-        star=place("at theta*", np.asarray(person.theta_star, np.float64)),
+        identity=place(seen, "at the identity", affine.identity()),
+        star=place(seen, "at theta*", np.asarray(person.theta_star, np.float64)),
         images=maps.image_gradients(model, person, parallel),
         points=points,
         pixels=_attempt("pixels", missing, lambda: _pixels(path[0].view.crop, theta, points)),
@@ -168,28 +146,6 @@ def _no_transformer(form: str) -> str:
         "theta that it found and nothing that theta learned. Shown is the identity in its place: "
         "the straight image is the crop, and the gradients are what a transformer put there would "
         "be told. Train one with configs/synthetic_rmpe.py, or with --model.stn.form affine."
-    )
-
-
-def _place(
-    label: str,
-    theta: Float[np.ndarray, "2 3"],
-    start: Float[np.ndarray, "2 3"],
-    person: Example,
-    run: Runner,
-    seen: View,
-) -> Place:
-    main, parallel = run.losses(jnp.asarray(theta, jnp.float32))
-    height, width, _ = seen.crop.shape
-    return Place(
-        label=label,
-        theta=theta,
-        loss_main=float(jnp.sum(main)),
-        loss_parallel=float(jnp.sum(parallel)),
-        error=float(np.linalg.norm(theta - np.asarray(person.theta_star))),
-        determinant=float(theta[0, 0] * theta[1, 1] - theta[0, 1] * theta[1, 0]),
-        moved=motion.motion_of(start, theta - start, height, width),
-        view=seen,
     )
 
 

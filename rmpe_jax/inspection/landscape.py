@@ -107,7 +107,7 @@ def descend(
     now, rate = start, None
     thetas, losses = [], []
     for step in range(steps + 1):
-        found, gradients = run.gradients(jnp.asarray(now, jnp.float32))
+        found, gradients = run.summed(jnp.asarray(now, jnp.float32))
         main, judged = (float(np.sum(part)) for part in found)
         stn, sdtn, by_parallel = (np.asarray(part, np.float64).sum(axis=0) for part in gradients)
         down = {"main": stn + sdtn, "parallel": by_parallel, "total": stn + sdtn + by_parallel}

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from rmpe_jax.inspection import motion
-from rmpe_jax.inspection.findings import Findings, Pixel, Place
+from rmpe_jax.inspection.findings import Findings, Pixel
+from rmpe_jax.inspection.scene import Place
 
 DIGITS = 7  # significant, as float32 has
 

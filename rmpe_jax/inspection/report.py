@@ -70,10 +70,11 @@ def found(request: Request) -> Findings:
 
 def page(findings: Findings) -> str:
     """Return the report as one HTML file."""
-    style, script = (_asset(f"report.{kind}") for kind in ("css", "js"))
+    style = "\n".join(asset(f"{part}.css") for part in ("colours", "marks", "report"))
+    script = asset("report.js")
     # In a script "</" could end it, and "<!--" begin a comment.
     data = json.dumps(slider.data(findings), separators=(",", ":")).replace("<", "\\u003c")
-    return Template(_asset("report.html")).substitute(
+    return Template(asset("report.html")).substitute(
         policy=_policy(style, script),
         title=html.escape(f"{findings.subject.name}: gradients through the transformer"),
         style=style,
@@ -83,7 +84,8 @@ def page(findings: Findings) -> str:
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file that pages are made of."""
     return (PAGE / name).read_text(encoding="utf-8").strip()
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from rmpe_jax.inspection import charts, motion, pictures
 from rmpe_jax.inspection.charts import Axes, Series
-from rmpe_jax.inspection.findings import Findings, Pixel, Place
+from rmpe_jax.inspection.findings import Findings, Pixel
+from rmpe_jax.inspection.scene import Place
+from rmpe_jax.skeletons import Skeleton
 
 
 def data(findings: Findings) -> dict[str, Any]:
@@ -35,10 +37,10 @@ def texts(one: Place) -> dict[str, str]:
     }
 
 
-def figures(findings: Findings, one: Place) -> dict[str, str]:
+def figures(one: Place, skeleton: Skeleton) -> dict[str, str]:
     """Return the pictures of a place, by the ids of their elements."""
     seen = one.view
-    drawn = pictures.pose(seen.straight, seen.joints_straight, seen.confidence, findings.skeleton)
+    drawn = pictures.pose(seen.straight, seen.joints_straight, seen.confidence, skeleton)
     shown = {
         "straight": pictures.data_uri(drawn),
         "heatmap-straight": pictures.heatmap(seen.straight, seen.heatmaps_straight),
@@ -87,7 +89,7 @@ def _place(findings: Findings, step: int, one: Place) -> dict[str, Any]:
     return {
         "label": one.label,
         "texts": texts(one),
-        "pictures": figures(findings, one),
+        "pictures": figures(one, findings.skeleton),
         "transform": transform(one.theta),
         "markers": {
             "loss-marker": _at(frame, step, one.loss_main + one.loss_parallel) if on_path else None,

@@ -14,7 +14,7 @@ NUMBERS = {
     "loss-parallel": "parallel, weighted",
     "error": "|theta − theta*|",
     "determinant": "det theta",
-    "moved": "moved since step 0",
+    "moved": "moved from the start",
     "theta": "theta (straight → crop)",
 }
 FIGURES = {
@@ -67,7 +67,7 @@ def _figures(findings: Findings) -> list[Markup]:
             Window(start.theta, "now", identifier="window", grid=True),
         ],
     )
-    shown = slider.figures(findings, start)
+    shown = slider.figures(start, findings.skeleton)
     return [
         figure(window, joined(tag("b", "Crop"), " the window of theta; dashed: theta*")),
         *(_changing(name, uri, start.label) for name, uri in shown.items()),
