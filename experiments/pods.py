@@ -2,12 +2,13 @@
 
     pip install 'rmpe_jax[tpu]'
     python experiments/pods.py                    # v5e 4x4, 8x8, 16x16
-    python experiments/pods.py --before           # one program, as it would be without two ideas
+    python experiments/pods.py --before           # as it would be without each of two ideas
 
 The second stage of configs/coco_rmpe.py: an 8-stack hourglass with its transformer on crops of
 256 x 256, judged by the 4-stack network of configs/coco_parallel.py; each hourglass compiled as one
-body, batch norm by chips. --before compiles stacks one by one, with batch norm over the whole
-batch, on 4x4, for one size of the batch. Writes experiments/results/plan_v5e_16x16.json and so on.
+body, batch norm by chips. --before compiles stacks one by one on 4x4, for one size of the batch,
+with batch norm over the whole batch and with it by chips. Writes
+experiments/results/plan_v5e_16x16.json and so on.
 """
 
 import argparse
@@ -40,16 +41,8 @@ def main() -> None:
     )
     if arguments.before:
         whole = replace(main_run, devices=DevicesConfig(norm_groups=1))
-        run = laid_out(whole, pod("v5e:4x4"), parallel=parallel)
-        before = compiled(run, PER_CHIP, print)
-        told = {
-            "per_chip": before.per_chip,
-            "fits": before.fits,
-            "total": before.memory.total,
-            "collectives": [sent._asdict() for sent in before.collectives],
-            "compile_seconds": round(before.seconds, 1),
-        }
-        keep("plan_v5e_4x4_before", told)
+        runs = {"norm over the batch": whole, "norm by chips": main_run}
+        keep("plan_v5e_4x4_before", {name: alone(run, parallel) for name, run in runs.items()})
         return
     for topology in arguments.topologies:
         # What a chip has does not depend on how many there are: the largest batch is sought once.
@@ -58,6 +51,18 @@ def main() -> None:
         made = plan(scanned(main_run), pod(topology), **runs)
         print(f"\n{table(made)}\n")
         keep(f"plan_{topology.replace(':', '_')}", made)
+
+
+def alone(config: Config, parallel: Config) -> dict:
+    """Return what one program is like, its stacks one by one."""
+    made = compiled(laid_out(config, pod(TOPOLOGIES[0]), parallel=parallel), PER_CHIP, print)
+    return {
+        "per_chip": made.per_chip,
+        "fits": made.fits,
+        "total": made.memory.total,
+        "collectives": [sent._asdict() for sent in made.collectives],
+        "compile_seconds": round(made.seconds, 1),
+    }
 
 
 def scanned(config: Config) -> Config:

@@ -159,26 +159,38 @@ class Checkpoints:
         return restored
 
     def newest(
-        self, item: str, template_of: Callable[[dict[str, Any]], PyTree]
+        self,
+        item: str,
+        template_of: Callable[[dict[str, Any]], PyTree],
+        everywhere: Callable[[bool], bool] = bool,
     ) -> tuple[PyTree, dict[str, Any], list[DamagedError]]:
         """Return (item, meta, what was passed over) of the newest step that is whole.
 
-        `template_of` makes the template from a step's meta. Raises CheckpointError when there is
-        no step, when none is whole, and at once when a step belongs to another network.
+        `template_of` makes the template from a step's meta. `everywhere` says of something that is
+        true here whether it is in all processes: they must not go on from different steps. Raises
+        CheckpointError when there is no step, when none is whole, and at once when a step belongs
+        to another network.
         """
         damages: list[DamagedError] = []
         for step in reversed(self.steps()):
+            found, damage = None, self._damage(step, "another process cannot read it")
             try:
                 meta = self.meta(step)
-                return self.restore(step, item, template_of(meta)), meta, damages
-            except DamagedError as damage:
-                damages.append(damage)
+                found = self.restore(step, item, template_of(meta)), meta, damages
+            except DamagedError as error:
+                damage = error
+            if everywhere(found is not None) and found is not None:
+                return found
+            damages.append(damage)
         told = "; ".join(map(str, damages)) or "there is none"
         raise CheckpointError(f"no checkpoint in {self.folder} can be read: {told}")
 
     def delete(self, step: int) -> None:
-        """Remove the folder of a step, whatever is in it."""
+        """Remove the folder of a step, whatever is in it; one process does, then all `reload`."""
         shutil.rmtree(self.folder / str(step))
+
+    def reload(self) -> None:
+        """Look again at which steps there are."""
         self.manager.reload()
 
     def close(self) -> None:

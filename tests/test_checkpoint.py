@@ -316,6 +316,7 @@ def test_a_deleted_step_can_be_written_again(tmp_path):
     saved(tmp_path / "c", 1, 2)
     checkpoints = Checkpoints(tmp_path / "c")
     checkpoints.delete(2)
+    checkpoints.reload()
     assert checkpoints.steps() == [1]
     state = state_of(5)
     checkpoints.save(2, state, model_of(state), {})
@@ -352,3 +353,18 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
         checkpoint.load_model(tmp_path, lambda saved: {})
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         checkpoint.load_model(tmp_path / "absent", lambda saved: {})
+
+
+def test_what_another_process_cannot_read_is_passed_over_here(tmp_path):
+    saved(tmp_path / "c", 1, 2)
+    asked = []
+
+    def everywhere(whole: bool) -> bool:
+        asked.append(whole)
+        return whole and len(asked) > 1  # the other one cannot read step 2
+
+    checkpoints = Checkpoints(tmp_path / "c", read_only=True)
+    state, meta, damages = checkpoints.newest("state", lambda meta: state_of(0), everywhere)
+    checkpoints.close()
+    assert meta["step"] == 1 and int(state["step"]) == 1 and asked == [True, True]
+    assert "another process cannot read it" in str(damages[0])

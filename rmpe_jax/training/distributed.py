@@ -65,6 +65,13 @@ def of_first(value: Any) -> Any:
     return type(value)(multihost_utils.broadcast_one_to_all(np.asarray(value)))
 
 
+def of_all(value: bool) -> bool:
+    """Return whether it is true in every process, in every process."""
+    if jax.process_count() == 1:
+        return value
+    return bool(np.all(multihost_utils.process_allgather(np.asarray(value))))
+
+
 def wait_for_all(name: str) -> None:
     """Wait until every process has come here."""
     if jax.process_count() > 1:

@@ -50,14 +50,19 @@ class Saver:
         if not self.checkpoints.steps():
             return state, 0
         workdir = self.config.workdir
-        restored, meta, damages = self.checkpoints.newest("state", lambda meta: state)
+        restored, meta, damages = self.checkpoints.newest(
+            "state", lambda meta: state, distributed.of_all
+        )
         self._check(meta)
         for damage in damages:
             console.print(f"{damage}; it is removed, an earlier step is used", style="red")
         distributed.wait_for_all("restored")
-        for step in self.checkpoints.steps():
-            if step > meta["step"]:
+        later = [step for step in self.checkpoints.steps() if step > meta["step"]]
+        if self.devices.process_index == 0:
+            for step in later:
                 self.checkpoints.delete(step)  # else nothing could be saved at this step again
+        distributed.wait_for_all("removed")
+        self.checkpoints.reload()
         for change in differences(meta["config"], to_dict(self.config)):
             console.print(f"changed since the checkpoint was written: {change}", style="yellow")
         console.print(f"resumed {workdir} at step {meta['step']}", markup=False)

@@ -48,6 +48,19 @@ def test_a_run_that_was_stopped_and_killed_ends_with_the_same_bits(settings, alo
     assert kills.checksums(tmp_path) == alone
 
 
+def test_all_fall_back_where_one_process_cannot_read(settings, alone, tmp_path):
+    """The file of the last checkpoint that process 1 wrote is damaged for all who read it."""
+    shutil.copytree(settings.parent / "alone", tmp_path, dirs_exist_ok=True)
+    last = tmp_path / "checkpoints" / "24"
+    (data, *_) = sorted(last.glob("state/ocdbt.process_1/d/*"), key=lambda f: -f.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    codes, outputs = kills.ended(kills.started(settings, tmp_path), SECONDS)
+    assert codes == [0, 0], outputs
+    said = " ".join(outputs[0].split())
+    assert "an earlier step is used" in said and "at step 20" in said
+    assert kills.checksums(tmp_path) == alone
+
+
 @pytest.mark.parametrize("kind", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_lost_process_is_named_in_time(settings, tmp_path, kind):
     run = kills.started(
