@@ -2,13 +2,13 @@
 
     pip install 'rmpe_jax[tpu]'
     python experiments/pods.py                    # v5e 4x4, 8x8, 16x16
-    python experiments/pods.py --before           # as it would be without each of two ideas
+    python experiments/pods.py --otherwise        # 4x4, with each of two settings changed
 
 The second stage of configs/coco_rmpe.py: an 8-stack hourglass with its transformer on crops of
-256 x 256, judged by the 4-stack network of configs/coco_parallel.py; each hourglass compiled as one
-body, batch norm by chips. --before compiles stacks one by one on 4x4, for one size of the batch,
-with batch norm over the whole batch and with it by chips. Writes
-experiments/results/plan_v5e_16x16.json and so on.
+256 x 256, judged by the 4-stack network of configs/coco_parallel.py; batch norm by chips, stacks
+compiled one by one. Writes experiments/results/plan_v5e_16x16.json and so on. --otherwise compiles
+for one size of the batch, with batch norm over the whole batch, and with one body for all stacks of
+a network, and writes plan_v5e_4x4_otherwise.json.
 """
 
 import argparse
@@ -33,28 +33,28 @@ PER_CHIP = 8
 def main() -> None:
     """Plan and keep the plans."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--before", action="store_true")
+    parser.add_argument("--otherwise", action="store_true")
     parser.add_argument("topologies", nargs="*", default=TOPOLOGIES)
     arguments = parser.parse_args()
-    main_run, parallel = (
-        load(str(ROOT / f"configs/coco_{name}.py")) for name in ("rmpe", "parallel")
-    )
-    if arguments.before:
-        whole = replace(main_run, devices=DevicesConfig(norm_groups=1))
-        runs = {"norm over the batch": whole, "norm by chips": main_run}
-        keep("plan_v5e_4x4_before", {name: alone(run, parallel) for name, run in runs.items()})
+    run, parallel = (load(str(ROOT / f"configs/coco_{name}.py")) for name in ("rmpe", "parallel"))
+    if arguments.otherwise:
+        whole = replace(run, devices=DevicesConfig(norm_groups=1))
+        told = {
+            "norm over the batch": one(whole, parallel),
+            "one body for all stacks": one(scanned(run), scanned(parallel)),
+        }
+        keep("plan_v5e_4x4_otherwise", told)
         return
     for topology in arguments.topologies:
         # What a chip has does not depend on how many there are: the largest batch is sought once.
         size = None if topology == TOPOLOGIES[0] else PER_CHIP
-        runs = {"parallel": scanned(parallel), "per_chip": size}
-        made = plan(scanned(main_run), pod(topology), **runs)
+        made = plan(run, pod(topology), parallel=parallel, per_chip=size)
         print(f"\n{table(made)}\n")
         keep(f"plan_{topology.replace(':', '_')}", made)
 
 
-def alone(config: Config, parallel: Config) -> dict:
-    """Return what one program is like, its stacks one by one."""
+def one(config: Config, parallel: Config) -> dict:
+    """Return what one program for 4x4 is like."""
     made = compiled(laid_out(config, pod(TOPOLOGIES[0]), parallel=parallel), PER_CHIP, print)
     return {
         "per_chip": made.per_chip,

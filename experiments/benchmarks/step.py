@@ -4,9 +4,10 @@
 
 `call` is how long the compiled step of `jit` keeps the host, with the parameter tree of the 8-stack
 hourglass (Adam, running average): every array has one element, so that all that is measured is the
-handling of the tree. `wait` is the share of time that a run waits for its loader, where a device
-wants 100 crops of 256 x 192 a second for each core of the host, from photographs; the device is a
-sleep. Medians. Writes experiments/results/benchmark_step.json.
+handling of the tree. `bare` is the same of a program that does nothing but add 1 to each of as many
+arrays, in turn with it: what JAX itself takes. `wait` is the share of time that a run waits for its
+loader, where a device wants 100 crops of 256 x 192 a second for each core of the host, from
+photographs; the device is a sleep. Medians. Writes experiments/results/benchmark_step.json.
 """
 
 import argparse
@@ -72,16 +73,23 @@ def called(calls: int) -> dict[str, Any]:
     state = devices.place(start(jax.random.key(0), variables, optimiser, ema=EMA))
     update = devices.compiled(step, state)
     inputs = devices.place_batch(jnp.zeros((BATCH, 1)))
-    times = []
+    add = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf + 1, tree), donate_argnums=0)
+    numbers = {str(at): jnp.zeros(1) for at in range(len(jax.tree.leaves(state)))}
+    times, bare = [], []
     for _ in range(calls + 10):
         jax.block_until_ready(state)
         began = time.perf_counter()
-        state, figures, _ = update(state, inputs, None)
+        state, _, _ = update(state, inputs, None)
         times.append(1000 * (time.perf_counter() - began))
-        jax.block_until_ready(figures)
+        jax.block_until_ready((state, numbers))
+        began = time.perf_counter()
+        numbers = add(numbers)
+        bare.append(1000 * (time.perf_counter() - began))
+        jax.block_until_ready(numbers)
     return {
-        "arrays of the state": len(jax.tree.leaves(state)),
+        "arrays of the state": len(numbers),
         "call ms": round(statistics.median(times[10:]), 3),
+        "bare ms": round(statistics.median(bare[10:]), 3),
     }
 
 

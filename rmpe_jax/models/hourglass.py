@@ -116,8 +116,8 @@ class Stack(nn.Module):
 class StackedHourglass(nn.Module):
     """The network; the paper has 8 stacks, all trained against the same heat-maps.
 
-    `scan_stacks`: the program holds one stack, which runs `stacks` times; it is compiled in a
-    fraction of the time. Parameters and results are the same.
+    `scan_stacks`: the program holds one stack, which runs `stacks` times. Parameters and results
+    are the same. For TPU it compiles no sooner and takes more memory (experiments/PODS.md).
     """
 
     joints: int

@@ -4,7 +4,7 @@ import pytest
 from rmpe_jax.demo import bench, people
 from rmpe_jax.geometry import affine
 from rmpe_jax.inspection import motion
-from rmpe_jax.inspection.branches import branch_gradients
+from rmpe_jax.inspection.branches import branch_gradients, cosine
 from tests.demo import toys
 
 
@@ -69,6 +69,9 @@ def test_a_step_has_its_length_and_goes_down(on, loss):
     after = bench.stepped(on, found, loss, 0.02)
     far = float(motion.distance_px(after - theta, *on.scene.size))
     assert far == pytest.approx(0.02, rel=1e-3)
+    parts = dict(zip(("stn", "sdtn", "parallel"), found.by_branch, strict=True))
+    ways = {"main": ("stn", "sdtn"), "parallel": ("parallel",)}.get(loss, tuple(parts))
+    assert cosine(theta - after, sum(parts[way] for way in ways)) > 0.9999
     then = bench.slopes(on, after)
     now = {"main": found.loss_main, "parallel": found.loss_parallel}
     later = {"main": then.loss_main, "parallel": then.loss_parallel}

@@ -8,6 +8,7 @@ from rmpe_jax.data.images import ImageError
 from rmpe_jax.demo import people
 from rmpe_jax.geometry import boxes
 from rmpe_jax.pose_nms import RMPE_MPII, NmsParameters, NmsSet
+from rmpe_jax.records import Poses
 from tests.demo import toys
 
 ALL_ARE_ONE = NmsSet(NmsParameters(1.0, 100.0, 10.0, 1e-6), RMPE_MPII.options)
@@ -43,6 +44,14 @@ def test_a_photograph_has_the_poses_of_its_proposals(tmp_path):
     np.testing.assert_array_equal(np.asarray(found.poses.boxes_px)[sure], toys.TWO_BOXES)
     alone = replace(given.model, nms=None)(image[..., ::-1], boxes=toys.TWO_BOXES)
     np.testing.assert_allclose(found.poses.joints_px[sure], alone.joints_px, atol=1e-4)
+
+
+def test_rows_that_fill_up_are_nobodys(drawn):
+    """Five proposals are computed as six."""
+    five = [np.asarray(part)[:5] for part in drawn.poses]
+    padded = people._padded(Poses(*five)._replace(valid=np.ones(5, bool)))
+    assert padded.valid.tolist() == [True] * 5 + [False]
+    assert len(people.rows(people.proposed(drawn._replace(poses=padded), 0.0))) == 5
 
 
 def test_a_photograph_without_people_has_no_poses(tmp_path):
