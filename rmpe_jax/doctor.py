@@ -23,6 +23,13 @@ PACKAGES = (
     "pycocotools",
     "safetensors",
 )
+# What only some commands need: the extra that brings it, and what it is for.
+OPTIONAL = {
+    "onnxruntime": ("onnx", "detectors in .onnx files"),
+    "gradio": ("demo", "rmpe demo"),
+    "libtpu": ("tpu", "rmpe plan --topology, and TPUs"),
+    "tensorboardX": ("tensorboard", "figures of a run as TensorBoard shows them"),
+}
 # Two of these in one environment overwrite each other's files.
 OPENCVS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 ENOUGH_DISK = 5e9  # bytes; the records and checkpoints of the small configurations
@@ -43,6 +50,9 @@ def _packages(facts: list[str], advice: list[str]) -> None:
         facts.append(f"{package} {version}" if version else f"{package}: missing")
         if version is None:
             advice.append(f"pip install {package}")
+    for package, (extra, use) in OPTIONAL.items():
+        install = f"not installed; for {use}: pip install 'rmpe_jax[{extra}]'"
+        facts.append(f"{package} {_version(package) or install}")
     for other in OPENCVS:
         if _version(other):
             advice.append(

@@ -39,3 +39,12 @@ def test_a_second_opencv_comes_with_what_to_remove(monkeypatch):
 def test_little_disk_is_noticed(monkeypatch):
     monkeypatch.setattr(doctor, "ENOUGH_DISK", 1e30)
     assert any("free some disk" in line for line in doctor.report()[1])
+
+
+def test_what_only_some_commands_need_is_no_advice(monkeypatch):
+    versions = {"gradio": None}
+    monkeypatch.setattr(doctor, "_version", lambda package: versions.get(package, "1.0"))
+    facts, advice = doctor.report()
+    assert "onnxruntime 1.0" in facts
+    assert any("gradio" in fact and "pip install 'rmpe_jax[demo]'" in fact for fact in facts)
+    assert not any("gradio" in line for line in advice)

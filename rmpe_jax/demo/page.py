@@ -28,10 +28,10 @@ from rmpe_jax.training.parallel import of_module
 LEAST = 0.1  # score of a proposal; the page leaves more of them out
 MAX_BYTES = 20_000_000  # of an uploaded picture
 VISITORS = 20  # whose pictures are kept in memory
-HOUR = 3600  # seconds
+HOUR, OFTEN = 3600, 300  # seconds that a picture is kept, and between looks for old ones
 ABOUT = (
     "# Poses and gradients\nDrop a picture, or have people drawn. Pictures stay on the machine "
-    "that serves this page, for an hour at most."
+    "that serves this page, for about an hour."
 )
 WITHOUT = (
     "This network has no spatial transformer: one that always says the identity was put before "
@@ -89,7 +89,7 @@ def warm(given: Networks) -> None:
 def page(given: Networks) -> gradio.Blocks:
     """Return the page, not served yet."""
     with gradio.Blocks(
-        analytics_enabled=False, title="rmpe demo", delete_cache=(HOUR, HOUR)
+        analytics_enabled=False, title="rmpe demo", delete_cache=(OFTEN, HOUR)
     ) as blocks:
         gradio.Markdown(ABOUT)
         with gradio.Row(equal_height=True):
