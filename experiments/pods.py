@@ -2,13 +2,13 @@
 
     pip install 'rmpe_jax[tpu]'
     python experiments/pods.py                    # v5e 4x4, 8x8, 16x16
-    python experiments/pods.py --otherwise        # 4x4, with each of two settings changed
+    python experiments/pods.py --otherwise        # 4x4, with other settings
 
 The second stage of configs/coco_rmpe.py: an 8-stack hourglass with its transformer on crops of
-256 x 256, judged by the 4-stack network of configs/coco_parallel.py; batch norm by chips, stacks
-compiled one by one. Writes experiments/results/plan_v5e_16x16.json and so on. --otherwise compiles
-for one size of the batch, with batch norm over the whole batch, and with one body for all stacks of
-a network, and writes plan_v5e_4x4_otherwise.json.
+256 x 256, judged by the 4-stack network of configs/coco_parallel.py; batch norm by chips, one body
+for all stacks of a network. Writes experiments/results/plan_v5e_16x16.json and so on. --otherwise
+compiles stacks one by one, for one size of the batch, with batch norm by chips and over the whole
+batch, and writes plan_v5e_4x4_otherwise.json.
 """
 
 import argparse
@@ -39,16 +39,13 @@ def main() -> None:
     run, parallel = (load(str(ROOT / f"configs/coco_{name}.py")) for name in ("rmpe", "parallel"))
     if arguments.otherwise:
         whole = replace(run, devices=DevicesConfig(norm_groups=1))
-        told = {
-            "norm over the batch": one(whole, parallel),
-            "one body for all stacks": one(scanned(run), scanned(parallel)),
-        }
-        keep("plan_v5e_4x4_otherwise", told)
+        runs = {"one by one, norm by chips": run, "one by one, norm over the batch": whole}
+        keep("plan_v5e_4x4_otherwise", {name: one(each, parallel) for name, each in runs.items()})
         return
     for topology in arguments.topologies:
         # What a chip has does not depend on how many there are: the largest batch is sought once.
         size = None if topology == TOPOLOGIES[0] else PER_CHIP
-        made = plan(run, pod(topology), parallel=parallel, per_chip=size)
+        made = plan(scanned(run), pod(topology), parallel=scanned(parallel), per_chip=size)
         print(f"\n{table(made)}\n")
         keep(f"plan_{topology.replace(':', '_')}", made)
 

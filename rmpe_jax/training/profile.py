@@ -11,8 +11,14 @@ class Profile:
     """Traces the steps after START up to and including STOP; without either, nothing."""
 
     def __init__(self, steps: str | None, folder: Path, console: Console) -> None:
-        """Read "START:STOP". Raises ValueError if that is no range of steps."""
+        """Read "START:STOP". Raises ValueError if it is no range, or a trace would crash."""
         self.first, self.last = _range(steps) if steps else (-1, -1)
+        if steps and jax.default_backend() != "tpu" and _loaded("libtpu.so"):
+            raise ValueError(
+                "train.profile: this process has loaded the TPU library, and there is no TPU; "
+                "JAX's profiler crashes then. Type JAX_PLATFORMS=cpu (or cuda) before the command, "
+                "or pip uninstall libtpu"
+            )
         self.folder, self.console, self.running = folder, console, False
 
     def before(self, step: int) -> None:
@@ -39,6 +45,12 @@ class Profile:
             f"or tensorboard --logdir {self.folder}",
             soft_wrap=True,
         )
+
+
+def _loaded(library: str) -> bool:
+    """Return whether a shared library is in this process' memory, where the system tells."""
+    maps = Path("/proc/self/maps")
+    return maps.exists() and library in maps.read_text()
 
 
 def _range(steps: str) -> tuple[int, int]:

@@ -91,12 +91,26 @@ def test_processes_that_were_started_differently_refuse(settings, tmp_path):
 @pytest.mark.parametrize("devices", [1, 8])
 def test_a_run_goes_on_over_other_devices(settings, alone, tmp_path, devices):
     """Two processes of two devices, then one process: the same samples, equal to rounding."""
-    shutil.copytree(settings.parent / "alone", tmp_path, dirs_exist_ok=True)
-    (*_, before, last) = sorted(int(f.name) for f in (tmp_path / "checkpoints").glob("[0-9]*"))
-    assert (before, last) == (20, 24)
-    shutil.rmtree(tmp_path / "checkpoints" / "24")
     groups = ("--devices.norm-groups", "4")  # as many as there were devices
-    run = kills.started(settings, tmp_path, *groups, processes=1, devices=devices)
+    check_goes_on(settings, settings.parent / "alone", tmp_path, devices, groups)
+
+
+def test_a_run_of_one_device_goes_on_over_eight(settings, tmp_path):
+    groups = ("--devices.norm-groups", "1")
+    before = tmp_path / "one"
+    run = kills.started(settings, before, *groups, processes=1, devices=1)
+    codes, outputs = kills.ended(run, SECONDS)
+    assert codes == [0], outputs
+    check_goes_on(settings, before, tmp_path / "eight", 8, groups)
+
+
+def check_goes_on(settings, before, workdir, devices, groups):
+    """Take a run's last checkpoint away and go on in one process: the losses are the same."""
+    shutil.copytree(before, workdir, dirs_exist_ok=True)
+    (*_, earlier, last) = sorted(int(f.name) for f in (workdir / "checkpoints").glob("[0-9]*"))
+    assert (earlier, last) == (20, 24)
+    shutil.rmtree(workdir / "checkpoints" / "24")
+    run = kills.started(settings, workdir, *groups, processes=1, devices=devices)
     codes, outputs = kills.ended(run, SECONDS)
     assert codes == [0], outputs
     assert "at step 20" in " ".join(outputs[0].split())
@@ -106,7 +120,7 @@ def test_a_run_goes_on_over_other_devices(settings, alone, tmp_path, devices):
             for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
             if "loss" in line
         ]
-        for folder in (settings.parent / "alone", tmp_path)
+        for folder in (before, workdir)
     ]
     assert len(losses[0]) == 24
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
