@@ -198,7 +198,8 @@ class ModelConfig:
     stacks: int = 2
     """Hourglass: how many are stacked (the paper uses 8)."""
     scan_stacks: bool = False
-    """Hourglass: one compiled body serves all stacks, which compiles many of them sooner."""
+    """Hourglass: one compiled body serves all stacks. That compiles sooner for CPU, not for TPU,
+    where it takes more memory (experiments/PODS.md)."""
     features: int = 256
     """Hourglass: channels."""
     head_width: int = 128

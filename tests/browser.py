@@ -11,6 +11,8 @@ import pytest
 
 from tests.required import absent
 
+MILLISECONDS = 120_000  # for what a page does: a machine may be busy with other tests
+
 
 class Watched(NamedTuple):
     """A page, and what went wrong on it so far: blocked addresses, console and script errors."""
@@ -51,6 +53,7 @@ def opened(
     `settings` are those of a Playwright context: viewport, color_scheme, ...
     """
     context = browser.new_context(**settings)
+    context.set_default_timeout(MILLISECONDS)
     blocked, errors = [], []
 
     def route(route: Any) -> None:

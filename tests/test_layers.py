@@ -20,6 +20,7 @@ LAYERS = [
     {"predict_files", "evaluation"},
     {"training"},
     {"doctor", "inspection", "planning"},
+    {"demo"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -32,6 +33,7 @@ PACKAGES = {
     "training",
     "inspection",
     "planning",
+    "demo",
 }
 
 
