@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import jax
 
+from rmpe_jax.checkpoint import SaveError
 from rmpe_jax.processes import service
 
 BEATS = 8  # a process speaks up as often within the time after which it counts as lost
@@ -67,15 +68,28 @@ class Watch:
         """End this process, naming the lost one, where a message to it fails inside."""
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
-            if self.alone:
+        except (jax.errors.JaxRuntimeError, SaveError) as error:
+            # A checkpoint is written by all together, and fails too where one is lost.
+            if self.alone or (isinstance(error, SaveError) and not self._silent()):
                 raise
             self._end(f"{self.lost()} ({str(error)[:200]}). {AGAIN}")
             raise
 
     def lost(self) -> str:
         """Return whom this process has been waiting for, in words; listens for a while first."""
+        silent = self._silent()
+        if silent:
+            named = ", ".join(f"process {i}{self._last_step(i)}" for i in sorted(silent))
+            return f"nothing is heard any more of {named}: killed, stopped, or out of reach"
+        behind = min(heard[0].step for heard in self._heard.values())
+        slow = [i for i, heard in self._heard.items() if heard[0].step == behind]
+        named = ", ".join(f"process {i}" for i in sorted(slow))
+        return f"all processes are alive; the last to finish a step ({behind}) is {named}"
+
+    def _silent(self) -> set[int]:
+        """Return the processes of which nothing new is heard for a while."""
         silent = {i for i in range(jax.process_count()) if i != jax.process_index()}
+        self._listen()  # what one that is lost has said before is not new
         began, interval = time.monotonic(), min(MOST_BETWEEN, self.seconds / BEATS)
         first = {i: heard[0].count for i, heard in self._heard.items()}
         while silent and time.monotonic() - began < 3 * interval:
@@ -84,13 +98,7 @@ class Watch:
             silent = {
                 i for i in silent if i not in self._heard or self._heard[i][0].count == first.get(i)
             }
-        if silent:
-            named = ", ".join(f"process {i}{self._last_step(i)}" for i in sorted(silent))
-            return f"nothing is heard any more of {named}: killed, stopped, or out of reach"
-        behind = min(heard[0].step for heard in self._heard.values())
-        slow = [i for i, heard in self._heard.items() if heard[0].step == behind]
-        named = ", ".join(f"process {i}" for i in sorted(slow))
-        return f"all processes are alive; the last to finish a step ({behind}) is {named}"
+        return silent
 
     def __enter__(self) -> "Watch":
         """Return the watch."""
