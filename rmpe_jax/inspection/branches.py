@@ -88,8 +88,8 @@ def branch_gradients(
     """Return d loss / d theta of each branch and stack, at the theta that the model finds.
 
     Another may be given (straight point -> crop point). With no joint labelled losses and
-    gradients are 0. Not `by_stack` they are summed over stacks, s and p are 1, and it is as many
-    times faster as there are stacks.
+    gradients are 0. Not `by_stack` they are summed over stacks, s and p are 1, by one backward pass
+    in place of one for each stack.
     """
     run = runner(model, person, parallel, train=train)
     theta = run.theta() if theta is None else jnp.asarray(theta, jnp.float32)
