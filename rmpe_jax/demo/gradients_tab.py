@@ -149,11 +149,7 @@ def tab(
 
 
 def _slider(name: str, size: tuple[int, int], *, interactive: bool) -> gradio.Slider:
-    if name.startswith("shift"):
-        most = SHIFT * max(size)
-        low, high = -most, most
-    else:
-        low, high = RANGES[name]
+    low, high = _range(name, size)
     return gradio.Slider(
         low,
         high,
@@ -167,10 +163,16 @@ def _slider(name: str, size: tuple[int, int], *, interactive: bool) -> gradio.Sl
 
 def _positions(theta: Theta, size: tuple[int, int]) -> list[float]:
     """Return where the sliders stand; a theta beyond them leaves them at their ends."""
+    return [
+        round(float(np.clip(np.nan_to_num(value), *_range(name, size))), 1)
+        for name, value in placement_of(theta, *size)._asdict().items()
+    ]
+
+
+def _range(name: str, size: tuple[int, int]) -> tuple[float | int, float | int]:
+    """Return the least and the most of a slider."""
     most = SHIFT * max(size)
-    ranges = {"shift_x": (-most, most), "shift_y": (-most, most), **RANGES}
-    placed = placement_of(theta, *size)._asdict()
-    return [round(float(np.clip(np.nan_to_num(placed[name]), *ranges[name])), 1) for name in placed]
+    return (-most, most) if name.startswith("shift") else RANGES[name]
 
 
 def _framed(content: Markup) -> Markup:
