@@ -2,7 +2,7 @@
 
     python experiments/teach.py --out runs/teacher
 
-Keeps what PP-TinyPose (experiments/tinypose.py; AP 0.65 on the 338 test photographs in annotated
+Keeps what PP-TinyPose (rmpe_jax/models/graph.py; AP 0.65 on the 338 test photographs in annotated
 boxes; it has seen none of these photographs) sees in the annotated box of each labelled person,
 averaged with what it sees in the mirrored crop. A run learns from it by
 --train.teacher runs/teacher (configs/coco_small_taught.py).
@@ -15,7 +15,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tinypose
 from rich.progress import track
 
 from rmpe_jax.config import DataConfig, example_data
@@ -25,6 +24,7 @@ from rmpe_jax.data.crop import Cropper
 from rmpe_jax.data.dataset import PhotographSource, prepare
 from rmpe_jax.data.teacher_maps import TeacherMaps
 from rmpe_jax.geometry import heatmaps
+from rmpe_jax.models import graph
 
 SIZE = (256, 192)
 EXTEND = 0.25
@@ -57,14 +57,16 @@ def main() -> None:
         train_images="train",
     )
     source = prepare(data, "train")
-    parameters, layers = tinypose.load(arguments.data / "weights")
+    file = arguments.data / "weights" / "tinypose_256x192.param"
+    parameters, tinypose = graph.parameters(file), graph.read(file)
     flip_order = source.skeleton.flip_order
 
     @jax.jit
     def look(batch: jax.Array) -> jax.Array:
         """Return heat-maps, uint8, of crops and of their mirror images together."""
         pixels = jnp.asarray(batch, jnp.float32) / 255
-        both = tinypose.heatmaps(parameters, layers, jnp.concatenate([pixels, pixels[:, :, ::-1]]))
+        everyone = jnp.concatenate([pixels, pixels[:, :, ::-1]])
+        both = graph.heatmaps(parameters, everyone, graph=tinypose)
         seen, mirrored = jnp.split(both, 2)
         merged = jax.vmap(lambda a, b: heatmaps.merge_flip(a, b, flip_order))(seen, mirrored)
         return jnp.round(255 * jnp.clip(merged, 0, 1)).astype(jnp.uint8)

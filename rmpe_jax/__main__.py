@@ -640,6 +640,40 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Ablate:
+    """Reproduce the paper's Table 3: train, detect, fit and score all rows; resumes by itself."""
+
+    config: tyro.conf.Positional[str]
+    """A Python file that sets `config`, with its `ablation`; its settings can be changed as for
+    `rmpe train`."""
+    rows: str | None = None
+    """Rows by name, with commas between them (full is always there); all: the extensions as well
+    (default: the ten of the paper)."""
+    seeds: int = 1
+    """Trainings of each row, from other random numbers."""
+
+    def run(self, overrides: Sequence[str] = ()) -> None:
+        """Do what is not done yet, print the table."""
+        chosen = _overridden(self.config, overrides, "ablate")
+        from rmpe_jax.ablation import rows, run, table
+
+        made = run.ablate(chosen, rows.chosen(self.rows), self.seeds)
+        print(f"\n{table.markdown(made)}")
+        print(f"written: {', '.join(map(str, run.files(chosen)))}")
+        failed = [
+            f"{name}, {row['label']}: {'; '.join(row['failed'])}"
+            for name, column in made["columns"].items()
+            for row in column["rows"].values()
+            if "failed" in row
+        ]
+        if failed:
+            raise ValueError(
+                f"{len(failed)} rows failed, the first: {failed[0]}. The same command tries them "
+                "again"
+            )
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print devices, versions and data found, and what to do about what is missing."""
 
@@ -662,6 +696,7 @@ Command = (
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[Detect, tyro.conf.subcommand("detect")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Ablate, tyro.conf.subcommand("ablate")]
     | Annotated[FitPgpg, tyro.conf.subcommand("fit-pgpg")]
     | Annotated[FitNms, tyro.conf.subcommand("fit-nms")]
     | Annotated[Pack, tyro.conf.subcommand("pack")]
@@ -682,10 +717,14 @@ def main() -> None:
             _keep_compiled()
             Train(arguments[1]).run(arguments[2:])
             return
-        if arguments[:1] == ["plan"] and not {"-h", "--help"} & set(arguments):
+        overridable = {"plan": Plan, "ablate": Ablate}
+        if arguments and arguments[0] in overridable and not {"-h", "--help"} & set(arguments):
+            name, *rest = arguments
             command, overrides = tyro.cli(
-                Plan, args=arguments[1:], prog="rmpe plan", return_unknown_args=True
+                overridable[name], args=rest, prog=f"rmpe {name}", return_unknown_args=True
             )
+            if name == "ablate":
+                _keep_compiled()
             command.run(overrides)
             return
         command = tyro.cli(Command, args=arguments, prog="rmpe", description=ABOUT)

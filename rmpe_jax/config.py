@@ -52,6 +52,9 @@ LOWEST = {
     "evaluation.blur": 0.0,
     "evaluation.jitter": 0.0,
     "evaluation.resamples": 0,
+    "ablation.boxes.jitter": 0.0,
+    "ablation.most": 1,
+    "ablation.atoms": 1,
 }
 
 
@@ -191,8 +194,13 @@ class STNConfig:
 class ModelConfig:
     """The single-person pose estimator (SPPE), and the transformer about it."""
 
-    family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid", "detector"] = "pyramid"
-    """detector: no pose network but a human detector, of square input."""
+    family: Literal["hourglass", "simple_baseline", "fastpose", "pyramid", "graph", "detector"] = (
+        "pyramid"
+    )
+    """graph: a network of others, from a file. detector: no pose network but a human detector, of
+    square input."""
+    graph: str | None = None
+    """graph: the file, in ncnn's text format (.param), with its weights beside it (.npz)."""
     depth: Literal[10, 18, 34, 50, 101, 152] = 18
     """ResNet depth; the hourglass has none."""
     stacks: int = 2
@@ -260,6 +268,10 @@ class TrainConfig:
     """Work directory of a run whose network is the frozen parallel SPPE, which trains the STN."""
     parallel_weight: float = 1.0
     """Weight of the parallel SPPE's loss beside the main one's."""
+    centred: Literal["parallel", "unfrozen", "main"] = "parallel"
+    """Who is compared with the joints of a well-centred person. parallel: the frozen parallel SPPE
+    (the paper). For ablations, unfrozen: a parallel SPPE that learns as well; main: what the main
+    network sees in the straight image, in place of a parallel SPPE."""
     teacher: str | None = None
     """Folder with the heat-maps of another network to learn from as well (experiments/teach.py);
     with loss cross_entropy."""
@@ -354,6 +366,38 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
+class BoxesConfig:
+    """Whose boxes one part of a table of ablations is measured in."""
+
+    name: str
+    """As the table calls them."""
+    train: str = ""
+    """COCO-format detections on the training photographs, by a detector that has not seen them.
+    What is fitted to boxes is fitted to these; "": to those of the first part."""
+    validation: str = ""
+    """The same on the validation photographs; or what finds them, as `rmpe detect` takes it."""
+    config: str = ""
+    """In place of both: the configuration file of a detector, which is trained twice, each time on
+    half of the training photographs. The other half is boxed, and the first boxes validation."""
+    jitter: float = 0.0
+    """In place of all: the annotated boxes, moved by this many times the published Gaussian."""
+    threshold: float = 0.0
+    """Boxes of a lower score are not used."""
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """A table of ablations: `rmpe ablate`."""
+
+    boxes: tuple[BoxesConfig, ...] = ()
+    """A table each; PGPG is fitted to the boxes of the first."""
+    most: int = 20
+    """Boxes of a photograph: those of the highest scores."""
+    atoms: int = 20
+    """Atomic poses of PGPG."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run: `rmpe train configs/NAME.py`."""
 
@@ -368,6 +412,7 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     stages: tuple[StageConfig, ...] = ()
     """Stages that follow each other, each from the weights of the one before; none: one run."""
+    ablation: AblationConfig = field(default_factory=AblationConfig)
 
 
 def load(path: str) -> Config:
@@ -425,6 +470,20 @@ def _check_teacher(config: Config) -> None:
 def to_dict(config: Any) -> dict[str, Any]:
     """Return the settings as plain values, for JSON."""
     return dataclasses.asdict(config)
+
+
+def changed(config: Config, changes: dict[str, Any]) -> Config:
+    """Return the settings with others by their dotted names; a ValueError names an unknown one."""
+    values = to_dict(config)
+    for name, value in changes.items():
+        *groups, last = name.split(".")
+        group = values
+        for part in groups:
+            group = group.get(part, {})
+        if last not in group:
+            raise ValueError(f"there is no setting {name!r}")
+        group[last] = value
+    return from_dict(Config, values)
 
 
 def from_dict(kind: type[Settings], values: dict[str, Any]) -> Settings:

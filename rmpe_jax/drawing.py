@@ -6,6 +6,7 @@ left (top) edge, so pixel j has its centre at j + 0.5. All marks have a dark rim
 visible on bright photographs; widths follow the size of the person or the image.
 """
 
+import base64
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ TINT = 0.15  # share of the person's colour in the limbs
 SLENDER = 4  # a limb is at most this part of its length wide
 SUBPIXEL_BITS = 4  # cv2 draws at 1/16 pixel
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+QUALITY = 82  # of WebP
 
 
 def poses(
@@ -162,6 +164,13 @@ def contact_sheet(
         if titles is not None:
             _title(sheet, titles[number], (lefts[column], tops[row] + strip - 8), widths[column])
     return sheet
+
+
+def data_uri(image: Image) -> str:
+    """Return a picture as the address of itself, in WebP."""
+    done, encoded = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    assert done
+    return f"data:image/webp;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
 def resized(image: Image, share: float) -> UInt8[np.ndarray, "_ _ 3"]:

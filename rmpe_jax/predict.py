@@ -167,7 +167,12 @@ def load(path: str | Path | None = None) -> PoseModel:
         config = from_dict(Config, meta["config"])
         skeleton = skeleton_of(meta)
         logits = config.train.loss == "cross_entropy"
-        return config, skeleton, build(config.model, len(skeleton.joints), logits=logits)
+        judge = config.train.centred == "unfrozen"
+        return (
+            config,
+            skeleton,
+            build(config.model, len(skeleton.joints), logits=logits, judge=judge),
+        )
 
     def template_of(meta: dict[str, Any]) -> Variables:
         config, _, module = parts(meta)

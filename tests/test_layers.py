@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rmpe_jax"
 LAYERS = [
-    {"skeletons", "records", "config", "shipped", "processes", "shares"},
+    {"skeletons", "records", "config", "shipped", "processes", "shares", "markup"},
     {"whole_body"},
     {"geometry"},
     {"drawing"},
@@ -19,7 +19,7 @@ LAYERS = [
     {"pose_formats", "video_files", "window"},
     {"predict_files", "evaluation"},
     {"training"},
-    {"doctor", "inspection", "planning"},
+    {"doctor", "inspection", "planning", "ablation"},
     {"demo"},
     {"__main__"},
 ]
@@ -33,6 +33,7 @@ PACKAGES = {
     "training",
     "inspection",
     "planning",
+    "ablation",
     "demo",
 }
 

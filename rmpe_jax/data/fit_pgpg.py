@@ -57,19 +57,44 @@ def fit_pgpg(
     neither poses nor annotations are given, for detections without annotations and for files
     that do not belong together.
     """
-    began, worked = time.perf_counter(), time.process_time()
     _check_given(annotations, detections, poses, settings)
+    given = {"annotations": annotations, "detections": detections, "poses": poses}
+    return fit_photographs(
+        out,
+        [] if annotations is None else coco.index(annotations, skeleton),
+        detections,
+        None if poses is None else read_poses(poses, skeleton),
+        skeleton=skeleton,
+        settings=settings,
+        console=console,
+        origin=_of_files(given),
+    )
+
+
+def fit_photographs(
+    out: Path,
+    photographs: Sequence[Annotation],
+    detections: Path | None,
+    joints_px: Float[np.ndarray, "n k 3"] | None = None,
+    *,
+    skeleton: Skeleton,
+    settings: FitSettings = FitSettings(),
+    console: Console | None = None,
+    origin: dict[str, Any],
+) -> dict[str, Any]:
+    """Do what `fit_pgpg` does, from annotations of any set; `origin` says which, for the file.
+
+    Atoms come from `joints_px` or, without it, from the photographs.
+    """
+    began, worked = time.perf_counter(), time.process_time()
     console = console or Console(stderr=True)
     generator = np.random.default_rng(settings.seed)
-    photographs = [] if annotations is None else coco.index(annotations, skeleton)
     matched = None
     if detections is not None:
         matched = _matched(photographs, detections, settings)
         console.print(f"{len(matched.offset)} people matched by a detection")
-    if poses is None:
+    if joints_px is None:
         joints_px = np.concatenate([_labelled(entry) for entry in photographs])
-    else:
-        joints_px = read_poses(poses, skeleton)
     aligned = atoms.align(joints_px, skeleton)
     console.print(f"{len(joints_px)} poses, {aligned.has_torso.sum()} of them with a torso")
     count, tried = settings.atoms, {}
@@ -80,9 +105,8 @@ def fit_pgpg(
     sizes = np.bincount(atoms.assign(aligned, shapes), minlength=count + 1)
     clustered, worked = time.perf_counter() - began, time.process_time() - worked
 
-    given = {"annotations": annotations, "detections": detections, "poses": poses}
     fitted = fit(generator, skeleton, shapes, sizes, matched, settings)
-    fitted.provenance.update(_provenance(given, settings, tried))
+    fitted.provenance.update(origin | _provenance(settings, tried))
     pgpg.write(fitted, out)
     pgpg_figures.draw_atoms(fitted, out.with_name(f"{out.stem}_atoms.png"))
     result = {
@@ -224,17 +248,17 @@ def _matched(photographs: Sequence[Annotation], detections: Path, settings: FitS
     return Matched(some.image, np.array(joints), some.offset)
 
 
-def _provenance(
-    given: dict[str, Path | None], settings: FitSettings, tried: dict[int, float]
-) -> dict[str, Any]:
-    """Return what the fit came from, without names of folders."""
-    files = {
+def _of_files(given: dict[str, Path | None]) -> dict[str, Any]:
+    """Return what files the fit came from, without names of folders."""
+    return {
         name: {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         for name, path in given.items()
         if path is not None
     }
+
+
+def _provenance(settings: FitSettings, tried: dict[int, float]) -> dict[str, Any]:
     return {
-        **files,
         "atoms": settings.atoms if settings.atoms is not None else "elbow",
         "distortion": {str(key): round(value, 5) for key, value in tried.items()},
         "least_pairs": settings.least_pairs,

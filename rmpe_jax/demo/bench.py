@@ -26,8 +26,8 @@ from rmpe_jax.inspection.branches import BranchGradients, Parallel, branch_gradi
 from rmpe_jax.inspection.crop_figures import Window
 from rmpe_jax.inspection.example import crop_of, example
 from rmpe_jax.inspection.landscape import Loss
-from rmpe_jax.inspection.markup import Markup, figure, joined, picture, table, tag
 from rmpe_jax.inspection.scene import Place, Scene, place, scene
+from rmpe_jax.markup import Markup, figure, joined, picture, table, tag
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.records import Poses
 

@@ -12,8 +12,8 @@ from rmpe_jax.demo.wiring import LIVE, Refresh, Value
 from rmpe_jax.geometry import affine
 from rmpe_jax.inspection.branches import BranchGradients, Parallel
 from rmpe_jax.inspection.landscape import Loss
-from rmpe_jax.inspection.markup import Markup, tag
 from rmpe_jax.inspection.placement import Placement, placement_of, theta_of
+from rmpe_jax.markup import Markup, tag
 from rmpe_jax.models.rmpe import RMPE
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.records import Poses

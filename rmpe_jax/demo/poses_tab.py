@@ -9,7 +9,7 @@ from rmpe_jax import nms_sets
 from rmpe_jax.demo import people
 from rmpe_jax.demo.people import Given
 from rmpe_jax.demo.wiring import LIVE, Refresh, Value
-from rmpe_jax.inspection.markup import Markup, figure, joined, picture, tag
+from rmpe_jax.markup import Markup, figure, joined, picture, tag
 from rmpe_jax.pose_nms import NmsParameters, NmsSet
 from rmpe_jax.predict import PoseModel
 from rmpe_jax.records import Poses

@@ -70,6 +70,16 @@ def worst(
 
     Of equals those with more people come first. Photographs without anybody to find are left out.
     """
+    own, people = of_each(photographs, found, skeleton)
+    own = np.where(np.isnan(own), np.inf, own)
+    lowest = np.lexsort((-people, np.round(own, 6)))[:count]  # precision has an epsilon
+    return [(int(row), float(own[row])) for row in lowest if np.isfinite(own[row])]
+
+
+def of_each(
+    photographs: Sequence[Annotation], found: Found, skeleton: Skeleton
+) -> tuple[Float[np.ndarray, " i"], Int[np.ndarray, " i"]]:
+    """Return the AP of each photograph alone, NaN without anybody to find, and how many to find."""
     persons, image = everyone(photographs, skeleton)
     meeting = oks.meeting(persons, image, len(photographs), found, skeleton.sigmas)
     all_false = np.ones(len(found.score), bool)
@@ -77,7 +87,7 @@ def worst(
     people = judged.needed[0]
     order = np.argsort(judged.image, kind="stable")  # by photograph, and there by score
     first = np.searchsorted(judged.image[order], np.arange(len(photographs) + 1))
-    own = np.full(len(photographs), np.inf)
+    own = np.full(len(photographs), np.nan)
     for row in np.flatnonzero(people):
         at = order[first[row] : first[row + 1]]
         alone = ranking.Ranking(
@@ -87,8 +97,7 @@ def worst(
             judged.needed[:, row : row + 1],
         )
         own[row] = ranking.interpolated_precision(alone).mean()
-    lowest = np.lexsort((-people, np.round(own, 6)))[:count]  # precision has an epsilon
-    return [(int(row), float(own[row])) for row in lowest if np.isfinite(own[row])]
+    return own, people
 
 
 def _parts(

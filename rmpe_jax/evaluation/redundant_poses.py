@@ -19,7 +19,7 @@ from rmpe_jax.chain import person_score
 from rmpe_jax.data import coco as coco_files
 from rmpe_jax.evaluation import coco, fast_oks
 from rmpe_jax.geometry import boxes
-from rmpe_jax.records import Poses
+from rmpe_jax.records import Annotation, Poses
 from rmpe_jax.skeletons import Skeleton
 
 ARCHIVE_KEYS = ("image", "joints_px", "joint_scores", "boxes_px", "detector_scores")
@@ -107,9 +107,16 @@ def read_data(
     if most is not None and len(photographs) > most:
         some = np.random.default_rng(0).choice(len(photographs), most, replace=False)
         photographs = [photographs[row] for row in np.sort(some)]
+    return of_photographs(photographs, image, flat, skeleton)
+
+
+def of_photographs(
+    photographs: Sequence[Annotation], image: np.ndarray, poses: Poses, skeleton: Skeleton
+) -> Data:
+    """Return the poses of annotated photographs padded by photograph: `by_image`."""
     truth = coco.ground_truth(photographs, skeleton)
     ids, _ = fast_oks.truth_arrays(truth)
-    return Data(truth, ids, by_image(image, flat, ids))
+    return Data(truth, ids, by_image(image, poses, ids))
 
 
 def _archive(path: Path) -> tuple[np.ndarray, ...]:

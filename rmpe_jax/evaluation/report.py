@@ -15,6 +15,7 @@ from rmpe_jax.evaluation import coco
 from rmpe_jax.evaluation.metrics import COCO, METRICS
 from rmpe_jax.evaluation.run import Evaluated
 from rmpe_jax.records import Photograph
+from rmpe_jax.skeletons import Skeleton
 
 RESULT, RECORDS, DRAWS = "result.json", "records.json", "draws.npz"
 ROW, WORST = "result.md", "worst.png"
@@ -101,30 +102,40 @@ def worst_pictures(evaluated: Evaluated, source: PhotographSource) -> np.ndarray
     for entry in evaluated.result["worst"]:
         photograph = source[rows[entry["image_id"]]]
         found = [r for r in evaluated.records if r["image_id"] == photograph.image_id]
-        tiles += _pair(photograph, found, source)
+        tiles += [
+            annotated(photograph, source.skeleton),
+            found_on(photograph, found, source.skeleton),
+        ]
         titles += [f"{photograph.file_name}, annotated", f"found: AP {entry['AP']:.2f}"]
     return drawing.contact_sheet(tiles, columns=4, titles=titles) if tiles else None
 
 
-def _pair(
-    photograph: Photograph, found: Sequence[dict[str, Any]], source: PhotographSource
-) -> list[np.ndarray]:
+def annotated(photograph: Photograph, skeleton: Skeleton) -> np.ndarray:
+    """Return a photograph, made small, with the annotated poses."""
+    points = photograph.persons.joints_px
+    labelled = (points[..., 2] > 0).astype(np.float64)
+    return _drawn(photograph, points[..., :2], labelled, skeleton)
+
+
+def found_on(
+    photograph: Photograph, found: Sequence[dict[str, Any]], skeleton: Skeleton
+) -> np.ndarray:
+    """Return a photograph, made small, with the best of COCO results: as many as people."""
+    shape = (-1, len(skeleton.joints), 3)
+    keypoints = np.array([r["keypoints"] for r in found], np.float64).reshape(shape)
+    most = max(len(photograph.persons.joints_px), 1)
+    best = np.argsort([-r["score"] for r in found], kind="stable")[:most]
+    keypoints = keypoints[best] if len(found) else keypoints
+    return _drawn(photograph, keypoints[..., :2], keypoints[..., 2], skeleton)
+
+
+def _drawn(
+    photograph: Photograph, joints_px: np.ndarray, sure: np.ndarray, skeleton: Skeleton
+) -> np.ndarray:
     picture = images.pixels(photograph)
     shrink = min(1.0, TILE / max(picture.shape[:2]))
     picture = drawing.resized(picture, shrink)
-    joints = len(source.skeleton.joints)
-    annotated = photograph.persons.joints_px
-    keypoints = np.array([r["keypoints"] for r in found], np.float64).reshape(-1, joints, 3)
-    # Of many poses the best, as many as there are people.
-    best = np.argsort([-r["score"] for r in found], kind="stable")[: max(len(annotated), 1)]
-    keypoints = keypoints[best] if len(found) else keypoints
-    return [
-        drawing.poses(picture, shrink * points[..., :2], sure, source.skeleton)
-        for points, sure in (
-            (annotated, (annotated[..., 2] > 0).astype(np.float64)),
-            (keypoints, keypoints[..., 2]),
-        )
-    ]
+    return drawing.poses(picture, shrink * joints_px, sure, skeleton)
 
 
 def _about(result: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ from rmpe_jax.inspection.branches import BranchGradients, cosine
 from rmpe_jax.inspection.charts import Series
 from rmpe_jax.inspection.crop_figures import Move, Window
 from rmpe_jax.inspection.findings import Findings
-from rmpe_jax.inspection.markup import Markup, figure, joined, table, tag
 from rmpe_jax.inspection.slider import matrix, number
+from rmpe_jax.markup import Markup, figure, joined, table, tag
 from rmpe_jax.records import Array
 
 NAMES = {

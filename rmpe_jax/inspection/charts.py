@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from rmpe_jax.geometry.affine import Scalar
 from rmpe_jax.inspection import pictures
 from rmpe_jax.inspection.landscape import Descent, Landscape
-from rmpe_jax.inspection.markup import Markup, drawing, tag
+from rmpe_jax.markup import Markup, drawing, tag
 
 WIDTH, HEIGHT = 340, 200  # of a chart, in its own units: about pixels of a phone
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 34  # margins for the axes

@@ -12,8 +12,8 @@ import numpy as np
 from rmpe_jax.geometry import affine
 from rmpe_jax.inspection import pictures
 from rmpe_jax.inspection.findings import AROUND, Pixel
-from rmpe_jax.inspection.markup import Markup, drawing, tag
 from rmpe_jax.inspection.slider import transform
+from rmpe_jax.markup import Markup, drawing, tag
 from rmpe_jax.records import Array
 
 MARGIN = 0.16  # around the crop, as a share of its sides: windows may reach outside

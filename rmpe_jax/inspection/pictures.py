@@ -4,13 +4,12 @@ Images come as [h w 3] in [0, 1] or uint8 and are enlarged or reduced to about o
 marks have one width. NaN is black.
 """
 
-import base64
-
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from rmpe_jax import drawing
+from rmpe_jax.drawing import data_uri
 from rmpe_jax.geometry import affine
 from rmpe_jax.inspection.maps import descent_arrows_px
 from rmpe_jax.records import Array
@@ -19,18 +18,10 @@ from rmpe_jax.skeletons import Skeleton
 Image = UInt8[np.ndarray, "height width 3"]
 SIDE = 320  # pixels of the longer side of most pictures
 PHOTOGRAPH_SIDE = 720
-QUALITY = 82  # of WebP
 ARROWS = 18  # along the longer side
 # Okabe & Ito (2008), as in `drawing`: vermilion where more light costs, blue where it helps.
 COSTS, HELPS = np.array([213, 94, 0]), np.array([0, 114, 178])
 STRONG = 99.5  # percentile of |gradient| that is shown in full colour
-
-
-def data_uri(image: Image) -> str:
-    """Return a picture as the address of itself, in WebP."""
-    done, encoded = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
-    assert done
-    return f"data:image/webp;base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
 def shown(image: Float[Array, "h w 3"] | UInt8[Array, "h w 3"], side: int = SIDE) -> Image:

@@ -2,7 +2,7 @@
 
 from rmpe_jax.inspection import crop_figures, pictures
 from rmpe_jax.inspection.findings import COLUMNS, ROWS, Findings
-from rmpe_jax.inspection.markup import Markup, figure, joined, picture, table, tag
+from rmpe_jax.markup import Markup, figure, joined, picture, table, tag
 
 
 def where(findings: Findings) -> Markup:

@@ -11,7 +11,7 @@ from rmpe_jax.inspection.branches import NO_PARALLEL
 from rmpe_jax.inspection.charts import Series
 from rmpe_jax.inspection.curves import Curves
 from rmpe_jax.inspection.findings import Findings
-from rmpe_jax.inspection.markup import Markup, figure, joined, picture, table, tag
+from rmpe_jax.markup import Markup, figure, joined, picture, table, tag
 
 
 def body(findings: Findings) -> Markup:

@@ -5,8 +5,8 @@ import numpy as np
 from rmpe_jax.inspection import charts, crop_figures, slider
 from rmpe_jax.inspection.crop_figures import Window
 from rmpe_jax.inspection.findings import Findings
-from rmpe_jax.inspection.markup import Markup, figure, joined, picture, tag
 from rmpe_jax.inspection.slider import number
+from rmpe_jax.markup import Markup, figure, joined, picture, tag
 
 NUMBERS = {
     "loss-total": "loss",

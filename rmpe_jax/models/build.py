@@ -4,10 +4,13 @@ All networks are called alike: `module.apply(variables, images, train=...)` take
 [B H W 3] in [0, 1] and returns float32 heat-maps [stacks B H/4 W/4 K].
 """
 
+from pathlib import Path
+
 import jax.numpy as jnp
 from flax import linen as nn
 
 from rmpe_jax.config import ModelConfig
+from rmpe_jax.models import graph
 from rmpe_jax.models.detector import STRIDES, HumanDetector
 from rmpe_jax.models.fastpose import FastPose
 from rmpe_jax.models.hourglass import StackedHourglass
@@ -23,12 +26,17 @@ from rmpe_jax.models.simple_baseline import SimpleBaseline
 
 
 def build(
-    model: ModelConfig, joints: int, *, logits: bool = False, norm_axis: str | None = None
+    model: ModelConfig,
+    joints: int,
+    *,
+    logits: bool = False,
+    norm_axis: str | None = None,
+    judge: bool = False,
 ) -> nn.Module:
     """Return the network that `model` describes, for `joints` joints, with its transformer.
 
     `logits` says that it is trained by cross entropy; only a transformer must know. `norm_axis`:
-    see `layers.batch_norm`.
+    see `layers.batch_norm`. `judge`: with a parallel SPPE that learns as well, like the main one.
     """
     sppe = build_sppe(model, joints, norm_axis=norm_axis)
     if model.stn.form == "none":
@@ -39,7 +47,8 @@ def build(
         "small": SmallLocalization(**settings, norm_axis=norm_axis),
         "pose": PoseLocalization(**settings, logits=logits),
     }[model.stn.network]
-    return RMPE(sppe, localization, model.stn.form, logits)
+    second = build_sppe(model, joints, norm_axis=norm_axis) if judge else None
+    return RMPE(sppe, localization, model.stn.form, logits, second)
 
 
 def build_sppe(model: ModelConfig, joints: int, *, norm_axis: str | None = None) -> nn.Module:
@@ -47,10 +56,18 @@ def build_sppe(model: ModelConfig, joints: int, *, norm_axis: str | None = None)
     if model.family == "detector":
         raise ValueError(
             "model.family is 'detector', which finds boxes and no joints; take hourglass, "
-            "simple_baseline, fastpose or pyramid for poses"
+            "simple_baseline, fastpose, pyramid or graph for poses"
         )
     _check(model, joints)
     dtype = jnp.dtype(model.dtype)
+    if model.family == "graph":
+        read = graph.read(Path(model.graph or "").expanduser())
+        if read.joints != joints:
+            raise ValueError(
+                f"model.graph {model.graph} finds {read.joints} joints, and {joints} are to be "
+                "found: set data.skeleton to those of the network"
+            )
+        return graph.GraphPose(read, model.normalise)
     if model.family == "hourglass":
         settings = (model.stacks, model.features, model.normalise, dtype, norm_axis)
         return StackedHourglass(joints, *settings, model.scan_stacks)
@@ -97,12 +114,14 @@ def input_multiple(model: ModelConfig) -> int:
     """Return the number of pixels that height and width of the input are multiples of."""
     if model.family == "hourglass":
         return 64
+    if model.family == "graph":
+        return 32
     return 2 ** (model.trunk_stages + 1)
 
 
 def _check(model: ModelConfig, joints: int) -> None:
     """Refuse settings that no network can have."""
-    families = ("hourglass", "simple_baseline", "fastpose", "pyramid")
+    families = ("hourglass", "simple_baseline", "fastpose", "pyramid", "graph")
     if model.family not in families:
         raise ValueError(f"model.family is {model.family!r}; choose one of {', '.join(families)}")
     if joints < 1:
@@ -118,6 +137,12 @@ def _check(model: ModelConfig, joints: int) -> None:
         )
     if model.family == "hourglass":
         _check_hourglass(model)
+    elif model.family == "graph":
+        if model.dtype != "float32" or model.frozen_stages:
+            raise ValueError(
+                "model.family is 'graph', whose arithmetic is float32 and which has no stages to "
+                "freeze: set model.dtype float32 and model.frozen_stages 0"
+            )
     else:
         _check_trunk(model)
     multiple = input_multiple(model)

@@ -121,9 +121,13 @@ class RMPE(nn.Module):
     localization: nn.Module
     form: Form
     logits: bool
+    judge: nn.Module | None = None
+    """A parallel SPPE that is not frozen: an ablation. Its variables lie here, to be learned."""
 
     def __call__(self, crops: Images, *, train: bool) -> Heatmaps:
         """Return heat-maps of the crop, as every network of this project does."""
+        if self.judge is not None and self.is_initializing():
+            self.judge(crops, train=False)
         return self.taps(crops, train=train).heatmaps_crop
 
     def taps(

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rmpe_jax.config import ModelConfig
 from rmpe_jax.records import Variables
@@ -12,14 +12,19 @@ from rmpe_jax.records import Variables
 def initialise(key: PRNGKeyArray, module: nn.Module, model: ModelConfig) -> Variables:
     """Return random parameters and the first batch statistics, as one compiled program."""
     images = jnp.zeros((1, model.input_height, model.input_width, 3))
-    return jax.jit(lambda key: module.init(key, images, train=False))(key)
+    return jax.jit(lambda key: _first(module, key, images))(key)
 
 
 def shapes(module: nn.Module, model: ModelConfig) -> Variables:
     """Return the variables' shapes and types; nothing is computed."""
     images = jax.ShapeDtypeStruct((1, model.input_height, model.input_width, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.eval_shape(lambda key, images: module.init(key, images, train=False), key, images)
+    return jax.eval_shape(lambda key, images: _first(module, key, images), key, images)
+
+
+def _first(module: nn.Module, key: PRNGKeyArray, images: Float[Array, "1 h w 3"]) -> Variables:
+    # A network without batch norm has no statistics, and says nothing of them.
+    return {"batch_stats": {}, **module.init(key, images, train=False)}
 
 
 def sppe_path(path: tuple) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def apply_in_groups(
         outputs, moved = module.apply(
             variables, *inputs, train=True, mutable=["batch_stats"], method=method
         )
-        return outputs, moved["batch_stats"]
+        return outputs, moved.get("batch_stats", {})
 
     apply = recomputed(apply, remat)
     if groups == 1:

@@ -45,17 +45,31 @@ def parallel_loss(
     batch: Batch,
     axis_aligned: bool,
     labelled: Float[Array, ""] | None = None,
+    *,
+    frozen: bool = True,
 ) -> Float[Array, ""]:
-    """Return how badly the frozen network finds the joints of `batch` where they belong.
+    """Return how badly the parallel network finds the joints of `batch` where they belong.
 
-    The gradient reaches theta alone. `labelled` is the number of joints that belong somewhere in
-    the whole batch (None: this is the whole batch).
+    The gradient reaches theta, and the network only if it is not `frozen`. `labelled` is the number
+    of joints that belong somewhere in the whole batch (None: this is the whole batch).
     """
     straight = straighten(crops, theta, axis_aligned=axis_aligned)
-    heatmaps = parallel.network(jax.lax.stop_gradient(variables), straight)
-    joints = jax.vmap(centred)(batch.joints_crop, batch.weight, batch.theta_star)
+    variables = jax.lax.stop_gradient(variables) if frozen else variables
     kind = {"loss": parallel.loss, "sigma": parallel.sigma}
-    return joints_loss(heatmaps, *joints, **kind, labelled=labelled)
+    return centred_loss(parallel.network(variables, straight), batch, labelled, **kind)
+
+
+def centred_loss(
+    heatmaps: Float[Array, "stacks b _ _ k"],
+    batch: Batch,
+    labelled: Float[Array, ""] | None,
+    *,
+    loss: Literal["squared", "cross_entropy"],
+    sigma: float,
+) -> Float[Array, ""]:
+    """Return how far heat-maps of straight images are from the joints of well-centred people."""
+    joints = jax.vmap(centred)(batch.joints_crop, batch.weight, batch.theta_star)
+    return joints_loss(heatmaps, *joints, loss=loss, sigma=sigma, labelled=labelled)
 
 
 def centred(

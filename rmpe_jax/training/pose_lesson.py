@@ -23,7 +23,7 @@ from rmpe_jax.models.variables import learning
 from rmpe_jax.records import Batch, Variables
 from rmpe_jax.training import distillation
 from rmpe_jax.training.groups import apply_in_groups, recomputed
-from rmpe_jax.training.parallel import ParallelSPPE, centred, parallel_loss
+from rmpe_jax.training.parallel import ParallelSPPE, centred, centred_loss, parallel_loss
 from rmpe_jax.training.step import Figures, Learned, Lesson
 
 HEATMAP_STRIDE = 4  # of every pose network
@@ -74,7 +74,7 @@ def pose_lesson(
 def _count(inputs: PoseInputs, *, config: Config, parallel: ParallelSPPE | None) -> PoseCounts:
     batch, teacher = inputs
     judged = taught = None
-    if parallel is not None:
+    if parallel is not None or config.train.centred == "main":
         judged = jnp.sum(jax.vmap(centred)(batch.joints_crop, batch.weight, batch.theta_star)[1])
     if teacher is not None:
         sides = (config.model.input_height, config.model.input_width)
@@ -120,18 +120,24 @@ def _learn(
         taps, moved = applied(images, shifts.main, batch_axes=TAPS_BATCH_AXES, method="taps")
         loss, figures = of_maps(taps.heatmaps_crop)
         figures = {"loss_main": loss, **figures}
-        if parallel is not None:
+        if config.train.centred == "main":
+            added = centred_loss(taps.heatmaps_straight, batch, counts.centred, **kind)
+            loss, figures["loss_centred"] = loss + config.train.parallel_weight * added, added
+        elif parallel is not None:
+            frozen = config.train.centred == "parallel"
+            judge = parallel_variables if frozen else _of_judge(variables)
             theta = taps.theta - shifts.main + shifts.parallel
-            figures["loss_parallel"] = parallel_loss(
+            added = parallel_loss(
                 parallel,
-                parallel_variables,
+                judge,
                 images,
                 theta,
                 batch,
                 module.axis_aligned,
                 counts.centred,
+                frozen=frozen,
             )
-            loss = loss + config.train.parallel_weight * figures["loss_parallel"]
+            loss, figures["loss_parallel"] = loss + config.train.parallel_weight * added, added
         return loss, (moved, figures, taps.theta)
 
     shifts = Branches(*(jnp.zeros((len(images), 2, 3)) for _ in Branches._fields))
@@ -144,6 +150,11 @@ def _learn(
         figures |= _theta_gradients(by_branch, batch.theta_star - theta, counts.people)
         rows = {"suspects": suspects(theta)}
     return Learned(gradient, moved, {"loss": loss, **figures}, rows)
+
+
+def _of_judge(variables: Variables) -> Variables:
+    """Return the variables of a parallel network that is learned as well."""
+    return {kind: values.get("judge", {}) for kind, values in variables.items()}
 
 
 def suspects(theta: Float[Array, "b 2 3"]) -> Bool[Array, " b"]:

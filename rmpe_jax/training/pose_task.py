@@ -15,7 +15,7 @@ from rmpe_jax.data.mixture import Mixture
 from rmpe_jax.data.teacher_maps import Teacher
 from rmpe_jax.evaluation import report
 from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
-from rmpe_jax.models import weights
+from rmpe_jax.models import graph, weights
 from rmpe_jax.models.build import build
 from rmpe_jax.models.variables import started_from
 from rmpe_jax.predict import PoseModel, load, skeleton_of
@@ -39,7 +39,14 @@ def pose_task(config: Config, workdir: Path, layout: Layout, console: Console) -
     read_proposals(config.evaluation, validation)
     nms_sets.chosen(config.evaluation.nms)
     logits = config.train.loss == "cross_entropy"
-    module = build(config.model, len(skeleton.joints), logits=logits, norm_axis=layout.norm_axis)
+    _check_centred(config)
+    module = build(
+        config.model,
+        len(skeleton.joints),
+        logits=logits,
+        norm_axis=layout.norm_axis,
+        judge=config.train.centred == "unfrozen",
+    )
     parallel, parallel_variables = _parallel(config, skeleton)
     teacher = _teacher(config, skeleton)
     facts = {
@@ -84,7 +91,9 @@ def pose_task(config: Config, workdir: Path, layout: Layout, console: Console) -
         check=lambda meta: _check_joints(
             skeleton_of(meta), skeleton, config.workdir, "--workdir DIR"
         ),
-        first=lambda variables: _first_weights(variables, config, skeleton, console),
+        first=lambda variables: _with_judge(
+            _first_weights(variables, config, skeleton, console), parallel_variables, config
+        ),
         batches=batches,
         lesson=pose_lesson(module, config, parallel, groups=layout.norm_groups),
         inputs=lambda batch: PoseInputs(batch, teacher.of(batch) if teacher else None),
@@ -121,6 +130,40 @@ def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, 
     return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
 
 
+def _check_centred(config: Config) -> None:
+    """Refuse a centre-located loss of what is not there."""
+    centred, train = config.train.centred, config.train
+    if centred != "parallel" and config.model.stn.form == "none":
+        raise ValueError(
+            f"train.centred is {centred!r}, and there is no transformer for it to train: set "
+            "--model.stn.form affine (or scale_shift), or --train.centred parallel"
+        )
+    if centred == "unfrozen" and train.parallel is None:
+        raise ValueError(
+            "train.centred is 'unfrozen', and no parallel SPPE is there to begin with: set "
+            "--train.parallel DIR"
+        )
+    if centred == "main" and train.parallel is not None:
+        raise ValueError(
+            f"train.centred is 'main' and train.parallel {train.parallel!r}: the main network is "
+            "compared in place of a parallel SPPE; set --train.parallel None"
+        )
+
+
+def _with_judge(
+    variables: Variables, parallel_variables: Variables | None, config: Config
+) -> Variables:
+    """Return first variables in which a parallel SPPE that learns begins as the frozen one."""
+    if config.train.centred != "unfrozen" or parallel_variables is None:
+        return variables
+    own = {kind: values.get("judge", {}) for kind, values in variables.items()}
+    began = started_from(own, parallel_variables, where=f"train.parallel {config.train.parallel}")
+    return {
+        kind: {**values, "judge": began[kind]} if "judge" in values else values
+        for kind, values in variables.items()
+    }
+
+
 def _teacher(config: Config, skeleton: Skeleton) -> Teacher | None:
     """Return what the teacher has seen, if there is one."""
     if config.train.teacher is None:
@@ -138,6 +181,9 @@ def _first_weights(
         _check_joints(earlier.skeleton, skeleton, config.train.start_from, "--train.start-from DIR")
         console.print(f"starts from {config.train.start_from}, step {earlier.meta['step']}")
         return started_from(variables, earlier.variables, where=config.train.start_from)
+    if config.model.family == "graph":
+        file = Path(config.model.graph or "").expanduser()
+        return started_from(variables, {"params": graph.parameters(file)}, where=str(file))
     if config.model.trunk_weights:
         inside = {kind: part.get("sppe", part) for kind, part in variables.items()}
         loaded, report = weights.load_trunk(inside, Path(config.model.trunk_weights))

@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import tinypose
 from rmpe_jax.config import ModelConfig, STNConfig
 from rmpe_jax.data import coco, images
 from rmpe_jax.data.augment import crop_theta, joints_in_crop
 from rmpe_jax.data.crop import Cropper
 from rmpe_jax.geometry import affine, heatmaps
-from rmpe_jax.models import rmpe
+from rmpe_jax.models import graph, rmpe
 from rmpe_jax.models.build import build, build_sppe
 from rmpe_jax.models.variables import initialise, started_from
 from rmpe_jax.skeletons import COCO17
@@ -221,10 +220,11 @@ def one_person(data_root: Path, height: int, width: int) -> tuple[jax.Array, jax
 
 def test_any_pure_function_can_be_the_network(data_root):
     """A network that this project has not built: PP-TinyPose, straightened by hand."""
-    parameters, layers = tinypose.load(data_root / "weights")
+    file = data_root / "weights" / "tinypose_256x192.param"
+    parameters, tinypose = graph.parameters(file), graph.read(file)
 
     def network(images):
-        return tinypose.heatmaps(parameters, layers, images)[None]
+        return graph.heatmaps(parameters, images, graph=tinypose)[None]
 
     crops, joints_crop, weight = one_person(data_root, 256, 192)
     theta = jnp.asarray([[[1.1, -0.12, 0.1], [0.1, 1.05, -0.08]]])

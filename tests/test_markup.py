@@ -1,6 +1,6 @@
 import pytest
 
-from rmpe_jax.inspection.markup import Markup, joined, picture, table, tag
+from rmpe_jax.markup import Markup, joined, picture, table, tag
 
 
 def test_texts_are_escaped_and_markup_is_not():

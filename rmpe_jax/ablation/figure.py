@@ -1,0 +1,57 @@
+"""The plot of a table: what each row loses, with its interval, beside the loss in the paper."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+# Okabe & Ito (2008), as in `drawing`.
+OURS, PAPER = "#0072B2", "#D55E00"
+ROW_INCHES, PANEL_INCHES, LABEL_INCHES = 0.34, 3.4, 3.2
+
+
+def draw(made: dict[str, Any], path: Path) -> None:
+    """Draw the difference of each row from the full system, a panel for each kind of boxes."""
+    columns = made["columns"]
+    names = list(
+        dict.fromkeys(
+            name
+            for column in columns.values()
+            for name, row in column["rows"].items()
+            if "difference" in row
+        )
+    )
+    height = 1.4 + ROW_INCHES * max(len(names), 1)
+    width = LABEL_INCHES + PANEL_INCHES * len(columns)
+    chart = Figure(figsize=(width, height), layout="constrained")
+    panels = chart.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for panel, (boxes, column) in zip(panels, columns.items(), strict=True):
+        panel.axvline(0, color="0.6", linewidth=1)
+        for place, name in enumerate(names):
+            row = column["rows"][name]
+            if "difference" not in row:
+                continue
+            one = row["difference"]["Total"]
+            ends = [100 * one["low"], 100 * one["high"]]
+            first = place == 0
+            panel.plot(ends, [place, place], color=OURS, linewidth=2)
+            panel.plot(
+                100 * one["value"], place, "o", color=OURS, label="here, 95 %" if first else None
+            )
+            if row["paper_difference"] is not None:
+                panel.plot(
+                    100 * row["paper_difference"],
+                    place,
+                    "D",
+                    color=PAPER,
+                    fillstyle="none",
+                    label="paper" if first else None,
+                )
+        panel.set(title=f"boxes: {boxes}", xlabel=f"{made['metric']}, points from the full system")
+        panel.grid(axis="x", color="0.9")
+    labels = {name: row["label"] for c in columns.values() for name, row in c["rows"].items()}
+    panels[0].set_yticks(range(len(names)), [labels[name] for name in names])
+    panels[0].invert_yaxis()
+    if names:
+        panels[0].legend(loc="best", fontsize="small")
+    chart.savefig(path, dpi=110)
