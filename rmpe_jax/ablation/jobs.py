@@ -71,26 +71,32 @@ def outcome(job: Job, root: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text())["outcome"] if path.exists() else None
 
 
+def seconds(job: Job, root: Path) -> float | None:
+    """Return how long a job that is done took, all calls together, or None."""
+    path = root / job.name / DONE
+    return float(json.loads(path.read_text())["seconds"]) if path.exists() else None
+
+
 def run(jobs: Sequence[Job], root: Path, console: Console) -> dict[str, str]:
-    """Do what is not done yet, in order; return why jobs failed, by name.
+    """Do what is not done yet, in order; return by name of each job that failed what failed first.
 
     A job that fails takes along only those that need it, and is tried again by the next call.
     """
     failed: dict[str, str] = {}
     for number, job in enumerate(jobs, start=1):
-        if (root / job.name / DONE).exists():
+        if seconds(job, root) is not None:
             continue
         broken = [need for need in job.needs if need.name in failed]
         if broken:
-            failed[job.name] = f"needs {broken[0].about}: {failed[broken[0].name]}"
+            failed[job.name] = failed[broken[0].name]
             continue
         left = _told_left(jobs[number - 1 :], root, jobs)
         told = f"{number} of {len(jobs)}: {job.about} ({job.name}){left}"
         console.print(f"\n{told}", style="bold", markup=False, highlight=False, soft_wrap=True)
         reason = _done(job, root)
         if reason is not None:
-            failed[job.name] = reason
-            told = f"failed: {job.about}: {reason} (see {root / job.name / FAILED})"
+            failed[job.name] = f"{job.about}: {reason}"
+            told = f"failed: {failed[job.name]} (see {root / job.name / FAILED})"
             console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
     return failed
 
@@ -115,15 +121,8 @@ def seconds_left(waiting: Sequence[Job], done: Sequence[tuple[Job, float]]) -> f
 
 
 def _told_left(rest: Sequence[Job], root: Path, jobs: Sequence[Job]) -> str:
-    done, waiting = [], []
-    for job in jobs:
-        path = root / job.name / DONE
-        if path.exists():
-            done.append((job, float(json.loads(path.read_text())["seconds"])))
-    for job in rest:
-        if not (root / job.name / DONE).exists():
-            waiting.append(job)
-    left = seconds_left(waiting, done)
+    known = [(job, took) for job in jobs if (took := seconds(job, root)) is not None]
+    left = seconds_left([job for job in rest if seconds(job, root) is None], known)
     return "" if left is None else f", about {max(round(left / 60), 1)} min left in all"
 
 
@@ -140,9 +139,9 @@ def _done(job: Job, root: Path) -> str | None:
         (folder / FAILED).write_text(traceback.format_exc())
         return f"{type(error).__name__}: {error}"
     finally:
-        seconds = round(before + time.perf_counter() - began, 1)
-        write_json(took, seconds)  # a job that is stopped and goes on took the sum
+        spent = round(before + time.perf_counter() - began, 1)
+        write_json(took, spent)  # a job that is stopped and goes on took the sum
     (folder / FAILED).unlink(missing_ok=True)
-    done = {"about": job.about, "seconds": seconds, "request": job.request, "outcome": told}
+    done = {"about": job.about, "seconds": spent, "request": job.request, "outcome": told}
     write_json(folder / DONE, done)
     return None

@@ -1,9 +1,10 @@
 """From rows to jobs: what must be trained, found, fitted and scored for a table, each thing once.
 
 Stage 1 is trained once for each kind of proposals; all rows with a transformer, and the equally
-long continuations of those without, start from it. The parallel SPPE is stage 1 without proposals:
-it has seen well-centred people only, as the authors' had. Rows that train nothing of their own
-share the jobs of the full system, because jobs of equal content are one.
+long continuations of those without, start from it. The parallel SPPE is `train.parallel`, or if
+that is None stage 1 without proposals: it has seen well-centred people only, as the authors' had.
+Rows that train nothing of their own share the jobs of the full system, because jobs of equal
+content are one.
 """
 
 import hashlib
@@ -136,14 +137,16 @@ class _Maker:
         """Return the training that a row ends with."""
         config = _of_row(self.config, row)
         needs = {"start": self._stage1(config, row.proposals, seed)}
-        centred = config.train.centred
-        if row.transformer and row.parallel and centred != "main":
+        judged = row.transformer and row.parallel and config.train.centred != "main"
+        if judged and config.train.parallel is None:
             needs["parallel"] = self._stage1(config, "none", seed)
+        if not judged:
+            config = replace(config, train=replace(config.train, parallel=None))
         if not row.transformer:
             config = replace(config, model=replace(config.model, stn=STNConfig()))
         parts = [f"proposals {row.proposals}"]
         parts += ["with STN" if row.transformer else "without STN"]
-        parts += ["with parallel SPPE"] if "parallel" in needs else []
+        parts += ["with parallel SPPE"] if judged else []
         return self._training(config, 1, row.proposals, needs, seed, ", ".join(parts))
 
     def score(self, run: Job, row: Row, column: BoxesConfig, seed: int) -> Job:
@@ -157,7 +160,7 @@ class _Maker:
                 Job(
                     "nms",
                     f"pose NMS, {row.nms}, in boxes of {learns_from.name}, seed {seed}",
-                    {"nms": row.nms},
+                    {"nms": row.nms, "objective": "limbs"},
                     (held_out,),
                     partial(work.nms, config=self.config, kind=row.nms),
                     0.2 * self.validation,
@@ -174,7 +177,11 @@ class _Maker:
         )
 
     def _stage1(self, config: Config, proposals: Proposals, seed: int) -> Job:
-        config = replace(config, model=replace(config.model, stn=STNConfig()))
+        config = replace(
+            config,
+            model=replace(config.model, stn=STNConfig()),
+            train=replace(config.train, parallel=None),
+        )
         return self._training(config, 0, proposals, {}, seed, f"proposals {proposals}")
 
     def _training(
@@ -204,9 +211,7 @@ class _Maker:
             seed=config.train.seed + seed,
             start_from=None if "start" in needs else config.train.start_from,
         )
-        if "parallel" not in needs:
-            train = replace(train, parallel=None)
-        if not config.model.stn.form != "none":
+        if config.model.stn.form == "none":
             train = replace(train, parallel_weight=1.0, centred="parallel")
         config = replace(
             config,
@@ -220,7 +225,7 @@ class _Maker:
         )
         passes = LEARNED
         if config.model.stn.form != "none":
-            passes += LOOKED + FROZEN * ("parallel" in needs)
+            passes += LOOKED + FROZEN * ("parallel" in needs or train.parallel is not None)
         return Job(
             "train",
             f"stage {stage + 1}, {about}, seed {seed}",

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from rmpe_jax.ablation import figure, pairs_page, statistics, table
-from rmpe_jax.ablation.jobs import Job, outcome
+from rmpe_jax.ablation.elimination import limb_metric
+from rmpe_jax.ablation.jobs import ordered, outcome, seconds
 from rmpe_jax.ablation.plan import Cell, Plan
 from rmpe_jax.ablation.rows import COLUMNS, FULL
 from rmpe_jax.ablation.statistics import Difference
 from rmpe_jax.evaluation import coco
-from rmpe_jax.evaluation.metrics import BOX, COCO, METRICS, MPII
+from rmpe_jax.evaluation.metrics import COCO
 from rmpe_jax.evaluation.report import DRAWS, RESULT
 from rmpe_jax.evaluation.run import commit
 from rmpe_jax.training.workdir import write_json
 
 TABLE_JSON, TABLE_MD, PLOT, PAGE = "table.json", "table.md", "plot.png", "pairs.html"
 FILES = (TABLE_JSON, TABLE_MD, PLOT, PAGE)
-LIMBS = (MPII, BOX)  # whichever the set has: the figure of the paper, or the one nearest to it
 
 
 def write(plan: Plan, root: Path, failed: dict[str, str]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def collected(plan: Plan, root: Path, failed: dict[str, str]) -> dict[str, Any]:
     some = next(iter(read.values()), ({}, {}))[0]
     steps = sum(stage.steps for stage in config.stages)
     return {
-        "metric": _limbs(some) if some else None,
+        "metric": limb_metric(some["data_set"]) if some else None,
         "columns": columns,
         "seeds": plan.seeds,
         "samples_seen": steps * config.train.batch_size,
@@ -69,7 +69,7 @@ def collected(plan: Plan, root: Path, failed: dict[str, str]) -> dict[str, Any]:
         "most_boxes": config.ablation.most,
         "commit": commit(),
         "trained_commit": _first(plan, root, "trained_commit"),
-        "seconds": _seconds(plan, root),
+        "seconds": _took(plan, root),
         "workdir": Path(config.workdir).name,
     }
 
@@ -92,7 +92,7 @@ def _row(
         told["failed"] = sorted(reasons)
     if not made:
         return told
-    metric = _limbs(read[made[0]][0])
+    metric = limb_metric(read[made[0]][0]["data_set"])
     results = [read[cell][0] for cell in made]
     told["figures"] = {
         key: float(np.mean([result[metric][key] for result in results])) for key in COLUMNS
@@ -162,10 +162,6 @@ def _figures(result: dict[str, Any], metric: str) -> dict[str, float]:
     return {name: result[name] for name in coco.NAMES} if metric == COCO else result[metric]
 
 
-def _limbs(result: dict[str, Any]) -> str:
-    return next(name for name in LIMBS if name in result and METRICS[name].leading == "Total")
-
-
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with np.load(folder / DRAWS, allow_pickle=False) as draws:
         return json.loads((folder / RESULT).read_text()), dict(draws)
@@ -176,14 +172,7 @@ def _first(plan: Plan, root: Path, name: str) -> Any:
     return next((one[name] for one in outcomes if name in one), None)
 
 
-def _seconds(plan: Plan, root: Path) -> float:
+def _took(plan: Plan, root: Path) -> float:
     """Return what all finished jobs took together."""
-    from rmpe_jax.ablation.jobs import DONE, ordered
-
-    total = 0.0
-    wanted: list[Job] = ordered([*plan.boxes.values(), *plan.scores.values()])
-    for job in wanted:
-        path = root / job.name / DONE
-        if path.exists():
-            total += float(json.loads(path.read_text())["seconds"])
-    return round(total, 1)
+    wanted = ordered([*plan.boxes.values(), *plan.scores.values()])
+    return round(sum(seconds(job, root) or 0.0 for job in wanted), 1)

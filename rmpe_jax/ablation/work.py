@@ -132,8 +132,13 @@ def poses(
 def nms(folder: Path, poses: Path, *, config: Config, kind: Nms) -> dict[str, Any]:
     """Learn what leaves one pose of each person, on the part that is not trained on."""
     source = left_out(config.data)
-    data = _read_poses(poses, source)
-    chosen = elimination.learned(data, kind, source.skeleton, folder / "trace.json")
+    judged = elimination.Judged(
+        _read_poses(poses, source),
+        sorted(source.annotations(), key=lambda entry: entry.image_id),
+        source.skeleton,
+        elimination.limb_metric(source.data_set),
+    )
+    chosen = elimination.learned(judged, kind, folder / "trace.json")
     elimination.write(folder / NMS, chosen)
     return chosen
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from rich.console import Console
 
-from rmpe_jax.evaluation import fast_oks
+from rmpe_jax.evaluation import fast_oks, nms_grid
 from rmpe_jax.evaluation.nms_comparison import compare, heat_maps, schemes
 from rmpe_jax.evaluation.nms_search import STANDARD, Task, Thoroughness, fit
 from rmpe_jax.evaluation.nms_trace import Trace
@@ -72,7 +73,8 @@ def fit_nms(
     _, arrays = fast_oks.truth_arrays(data.truth)
     measure = OksPrecision(skeleton.sigmas)
     trace = Trace(out / "trace.json", _fingerprint(data, measure), console)
-    best = fit(Task(data.poses, arrays, measure, trace, thoroughness), start)
+    figures = partial(nms_grid.figures, data.poses, arrays, measure=measure)
+    best = fit(Task(figures, trace, thoroughness), start)
     learned = NmsSet(best.parameters, best.options)
     heat_maps(trace, learned, out / "pairs.png")
     compared = schemes(learned, skeleton)

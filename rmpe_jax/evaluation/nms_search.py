@@ -7,16 +7,15 @@ killed reads its trace back and computes no grid twice.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from rmpe_jax.evaluation import nms_grid
-from rmpe_jax.evaluation.nms_grid import Measure
 from rmpe_jax.evaluation.nms_trace import Trace
 from rmpe_jax.pose_nms import RMPE_MPII, NmsOptions, NmsParameters, NmsSet
-from rmpe_jax.records import Poses
 
 # From hardly anything to nearly everything; similarity is at most K (1 + lambda).
 RANGES = {
@@ -65,11 +64,12 @@ class Fit(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What is searched: poses [i p ...], their truth in the measure's own form, and the trace."""
+    """What is searched: a figure as a function of the parameters, and where the search is noted.
 
-    poses: Poses
-    truth: Any
-    measure: Measure
+    `figures(parameters, axes, options=...)` is what `nms_grid.figures` is of its poses.
+    """
+
+    figures: Callable[..., Float[np.ndarray, "x y"]]
     trace: Trace
     thoroughness: Thoroughness
 
@@ -145,14 +145,7 @@ def _grid(task: Task, best: Fit, axes: dict[str, np.ndarray]) -> Fit:
     request = json.loads(json.dumps(request))
     figures = task.trace.figures(request)
     if figures is None:
-        figures = nms_grid.figures(
-            task.poses,
-            task.truth,
-            best.parameters,
-            axes,
-            options=best.options,
-            measure=task.measure,
-        )
+        figures = task.figures(best.parameters, axes, options=best.options)
         task.trace.add(request, figures)
     highest = np.unravel_index(np.argmax(figures), figures.shape)
     found = {name: float(axes[name][at]) for name, at in zip(axes, highest, strict=True)}

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,47 +163,52 @@ class KeptNear(NamedTuple):
 def task(data: redundant_poses.Data, trace: Path | None = None, **changed) -> nms_search.Task:
     _, truth = fast_oks.truth_arrays(data.truth)
     single = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, data.poses)
+    measure = changed.pop("measure", fit_nms.OksPrecision(COCO17.sigmas))
     return nms_search.Task(
-        single,
-        truth,
-        changed.pop("measure", fit_nms.OksPrecision(COCO17.sigmas)),
+        partial(nms_grid.figures, single, truth, measure=measure),
         nms_trace.Trace(trace, "these", QUIET),
         replace(QUICK, **changed),
     )
 
 
+def searched(work: nms_search.Task):
+    """Return (poses, truth, measure) of what a task searches."""
+    return *work.figures.args, work.figures.keywords["measure"]
+
+
 @pytest.mark.parametrize("axes", [("eta", "lambda_"), ("sigma1", "sigma2")])
 @pytest.mark.parametrize("options", [RMPE_MPII.options, ALPHAPOSE_COCO.options])
 def test_a_grid_is_pose_nms_at_each_of_its_points(axes, options):
-    work = task(drawn(1))
+    poses, truth, measure = searched(task(drawn(1)))
     values = {name: np.geomspace(*nms_search.RANGES[name], 3) for name in axes}
     grid = nms_grid.figures(
-        *(work.poses, work.truth, RMPE_MPII.parameters, values),
+        *(poses, truth, RMPE_MPII.parameters, values),
         options=options,
-        measure=work.measure,
+        measure=measure,
     )
     assert len(np.unique(grid)) > 2
     x, y = axes
     for at in np.ndindex(grid.shape):
         point = {x: values[x][at[0]], y: values[y][at[1]]}
         parameters = RMPE_MPII.parameters._replace(**point)
-        kept = jax.vmap(lambda poses, p=parameters: pose_nms(poses, p, options))(work.poses)
-        alone = work.measure(work.truth, kept)
+        kept = jax.vmap(lambda one, p=parameters: pose_nms(one, p, options))(poses)
+        alone = measure(truth, kept)
         assert grid[at] == pytest.approx(float(alone), abs=1e-6), point
 
 
 def test_the_search_finds_better_parameters_for_average_precision():
     work = task(drawn(2), options=("carried",))
+    poses, truth, measure = searched(work)
     found = nms_search.fit(work)
     published = nms_grid.figures(
-        *(work.poses, work.truth, RMPE_MPII.parameters),
+        *(poses, truth, RMPE_MPII.parameters),
         {"eta": np.array([22.48]), "lambda_": np.array([2.08])},
         options=RMPE_MPII.options,
-        measure=work.measure,
+        measure=measure,
     )
     assert found.figure > published[0, 0] + 0.01
-    kept = jax.vmap(lambda poses: pose_nms(poses, found.parameters, found.options))(work.poses)
-    assert found.figure == pytest.approx(float(work.measure(work.truth, kept)), abs=1e-6)
+    kept = jax.vmap(lambda one: pose_nms(one, found.parameters, found.options))(poses)
+    assert found.figure == pytest.approx(float(measure(truth, kept)), abs=1e-6)
 
 
 PEAK = NmsParameters(sigma1=0.123, sigma2=0.77, lambda_=0.31, eta=7.77)
@@ -239,9 +245,10 @@ def test_any_measure_can_be_searched():
     data = drawn(3)
     measure = KeptNear(int(data.poses.valid.sum()) // 2)
     work = task(data, measure=measure, options=())
-    published = jax.vmap(lambda poses: pose_nms(poses, *RMPE_MPII))(work.poses)
+    poses, _, _ = searched(work)
+    published = jax.vmap(lambda one: pose_nms(one, *RMPE_MPII))(poses)
     found = nms_search.fit(work)
-    kept = jax.vmap(lambda poses: pose_nms(poses, found.parameters, found.options))(work.poses)
+    kept = jax.vmap(lambda one: pose_nms(one, found.parameters, found.options))(poses)
     assert found.figure == measure(None, kept) > measure(None, published) / 2
 
 
