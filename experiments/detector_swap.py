@@ -11,11 +11,12 @@ experiments/results/detector_swap.json.
 
 import argparse
 import json
+import os
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common
 
 from rmpe_jax import detection, predict, shipped
 from rmpe_jax.ablation import statistics, work
@@ -67,7 +68,7 @@ def main() -> None:
         }
         print(f"{name}: AP {result['AP']:.3f}, {BOX} {result[BOX]['Total']:.3f}")
     made = {
-        "hardware": common.processor(),
+        "hardware": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
         "commit": commit(),
         "data_fingerprint": source.fingerprint,
         "thresholds": THRESHOLDS,

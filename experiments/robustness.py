@@ -11,12 +11,13 @@ changes. Writes experiments/results/robustness_NAME.json and .png.
 
 import argparse
 import json
+import os
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks import common
 from matplotlib.figure import Figure
 
 from rmpe_jax import config as configs
@@ -96,7 +97,7 @@ def measured(config: Config, seeds: int) -> dict[str, Any]:
         }
         by_iou.append(told)
     return {
-        "hardware": common.processor(),
+        "hardware": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores",
         "commit": commit(),
         "table": Path(config.workdir).name,
         "seeds": seeds,

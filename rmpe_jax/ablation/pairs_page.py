@@ -49,7 +49,7 @@ def write(plan: Plan, root: Path, made: dict[str, Any], path: Path) -> None:
             if name != FULL and (folder / report.RESULT).exists():
                 parts.append(_section(row.label, source, known, _found(folder, source)))
     about = (
-        "Left as annotated, then as the full system and as the row found it, in boxes of "
+        "Left as annotated, then as the full system and as the row found it, with the boxes of "
         f"{column}, first seed. Of each row the photographs whose own AP differs most, in favour "
         "of the full system first."
     )
@@ -79,7 +79,8 @@ def _triple(row: int, source: PhotographSource, full: _Found, own: _Found) -> Ma
     name = photograph.file_name
     pictures = [(report.annotated(photograph, skeleton), f"{name}, as annotated")]
     for found, what in ((full, "full system"), (own, "this row")):
-        drawn = report.found_on(photograph, found.of_image.get(photograph.image_id, []), skeleton)
+        of_image = found.of_image.get(photograph.image_id, [])
+        drawn = report.found_on(photograph, of_image, skeleton, boxes=True)
         pictures.append((drawn, f"{what}: AP {found.precision[row]:.2f}"))
     figures = [figure(picture(drawing.data_uri(one), told), told) for one, told in pictures]
     return tag("div", *figures, class_="triple")

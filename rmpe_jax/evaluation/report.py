@@ -14,6 +14,7 @@ from rmpe_jax.data.dataset import PhotographSource
 from rmpe_jax.evaluation import coco
 from rmpe_jax.evaluation.metrics import COCO, METRICS
 from rmpe_jax.evaluation.run import Evaluated
+from rmpe_jax.geometry.boxes import from_xywh
 from rmpe_jax.records import Photograph
 from rmpe_jax.skeletons import Skeleton
 
@@ -118,23 +119,40 @@ def annotated(photograph: Photograph, skeleton: Skeleton) -> np.ndarray:
 
 
 def found_on(
-    photograph: Photograph, found: Sequence[dict[str, Any]], skeleton: Skeleton
+    photograph: Photograph,
+    found: Sequence[dict[str, Any]],
+    skeleton: Skeleton,
+    *,
+    boxes: bool = False,
 ) -> np.ndarray:
-    """Return a photograph, made small, with the best of COCO results: as many as people."""
+    """Return a photograph, made small, with the best of COCO results: as many as people.
+
+    `boxes`: with the boxes in which they were found as well.
+    """
     shape = (-1, len(skeleton.joints), 3)
     keypoints = np.array([r["keypoints"] for r in found], np.float64).reshape(shape)
     most = max(len(photograph.persons.joints_px), 1)
     best = np.argsort([-r["score"] for r in found], kind="stable")[:most]
     keypoints = keypoints[best] if len(found) else keypoints
-    return _drawn(photograph, keypoints[..., :2], keypoints[..., 2], skeleton)
+    boxes_px = None
+    if boxes:
+        xywh = np.array([found[row]["bbox"] for row in best], np.float64).reshape(-1, 4)
+        boxes_px = from_xywh(xywh)
+    return _drawn(photograph, keypoints[..., :2], keypoints[..., 2], skeleton, boxes_px)
 
 
 def _drawn(
-    photograph: Photograph, joints_px: np.ndarray, sure: np.ndarray, skeleton: Skeleton
+    photograph: Photograph,
+    joints_px: np.ndarray,
+    sure: np.ndarray,
+    skeleton: Skeleton,
+    boxes_px: np.ndarray | None = None,
 ) -> np.ndarray:
     picture = images.pixels(photograph)
     shrink = min(1.0, TILE / max(picture.shape[:2]))
     picture = drawing.resized(picture, shrink)
+    if boxes_px is not None:
+        picture = drawing.boxes(picture, shrink * boxes_px)
     return drawing.poses(picture, shrink * joints_px, sure, skeleton)
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import robustness
 from rmpe_jax import config as configs
 from rmpe_jax.ablation import jobs, pairs_page, results, work
 from rmpe_jax.ablation.plan import Cell, plan
 from rmpe_jax.ablation.rows import COLUMNS, PAPER
 from rmpe_jax.ablation.run import ablate
+from rmpe_jax.data.dataset import prepare
 from rmpe_jax.evaluation import compare
 from rmpe_jax.evaluation.metrics import BOX
 from tests.ablation import tables
@@ -203,6 +205,30 @@ def test_the_command_ends_badly_when_a_row_failed(table, tmp_path):
     assert "1 rows failed, the first: files, RMPE, full" in done.stderr
     assert "none of the 0 images in" in done.stderr
     assert jobs.FAILED in done.stdout
+
+
+def test_the_curve_over_iou_comes_from_the_networks_of_the_table(table, monkeypatch, tmp_path):
+    config, _ = table
+    monkeypatch.setattr(robustness, "IOUS", (1.0, 0.5))
+    made = json.loads(json.dumps(robustness.measured(config, 2)))
+    exact, half = made["by_iou"]
+    root = Path(config.workdir)
+    planned = plan(config, {name: PAPER[name] for name in robustness.ROWS}, 2)
+    for name in robustness.ROWS:
+        # The result of the training itself is in annotated boxes, without pose NMS.
+        known = [jobs.outcome(planned.trainings[name, seed], root)["AP"] for seed in (0, 1)]
+        assert exact[name]["AP"] == pytest.approx(np.mean(known), abs=1e-6)
+        assert half[name][BOX] != exact[name][BOX]
+    gain = half["gain"][BOX]
+    assert gain["value"] == pytest.approx(half["full"][BOX] - half["no_sstn"][BOX])
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    people = prepare(config.data, "validation").annotations()
+    boxes_px = json.loads((root / "boxes_iou_0.5.json").read_text())
+    assert len(boxes_px) == sum(entry.persons.to_find.sum() for entry in people)
+    robustness.draw(made, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit, match="not trained yet: stage 2"):
+        robustness.measured(config, 3)
 
 
 def test_boxes_are_those_of_the_highest_scores():
