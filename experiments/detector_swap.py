@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-
 from rmpe_jax import detection, predict, shipped
 from rmpe_jax.ablation import statistics, work
 from rmpe_jax.config import DataConfig, example_data
