@@ -7,6 +7,7 @@ import pytest
 
 from rmpe_jax.ablation.rows import EXTENSIONS, FULL, PAPER, ROWS, chosen
 from rmpe_jax.config import changed, checked, load
+from rmpe_jax.models.build import build
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 ROUNDING = 0.06  # of figures with one decimal, and of their mean
@@ -71,6 +72,7 @@ def test_an_extension_changes_settings_that_there_are(name):
     assert (made != config) == (bool(row.change) or config.augment.proposals != "pgpg")
     if not row.change:
         assert row != PAPER[FULL]
+    build(made.model, 17)  # which refuses sizes that a network cannot take
 
 
 def test_rows_are_chosen_by_name_and_the_full_one_is_always_there():

@@ -213,8 +213,8 @@ def test_the_curve_over_iou_comes_from_the_networks_of_the_table(table, monkeypa
     made = json.loads(json.dumps(robustness.measured(config, 2)))
     exact, half = made["by_iou"]
     root = Path(config.workdir)
-    planned = plan(config, {name: PAPER[name] for name in robustness.ROWS}, 2)
-    for name in robustness.ROWS:
+    planned = plan(config, {name: PAPER[name] for name in ("full", "no_sstn")}, 2)
+    for name in ("full", "no_sstn"):
         # The result of the training itself is in annotated boxes, without pose NMS.
         known = [jobs.outcome(planned.trainings[name, seed], root)["AP"] for seed in (0, 1)]
         assert exact[name]["AP"] == pytest.approx(np.mean(known), abs=1e-6)
