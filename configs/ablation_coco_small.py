@@ -62,8 +62,8 @@ config = Config(
     ),
     evaluation=EvaluationConfig(flip=True, blur=1.0),
     stages=(
-        StageConfig("sppe", steps=2500, learning_rate=4e-3, transformer=False),
-        StageConfig("sstn", steps=1000, learning_rate=3e-3),
+        StageConfig("sppe", steps=1600, learning_rate=4e-3, transformer=False),
+        StageConfig("sstn", steps=800, learning_rate=3e-3),
     ),
     ablation=AblationConfig(
         boxes=(
