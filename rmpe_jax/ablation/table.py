@@ -28,7 +28,8 @@ def markdown(made: dict[str, Any]) -> str:
         "",
     ]
     for name, column in made["columns"].items():
-        lines += _part(name, column)
+        lines += _part(name, column, made["most_boxes"])
+    lines += _theta_told(made)
     lines += [
         f"{SIGNS[SURE]} {SURE}; {SIGNS[SIGN]} {SIGN}: in 5 of 6 draws at least; "
         f"{SIGNS[UNKNOWN]} {UNKNOWN}; {SIGNS[OPPOSITE]} {OPPOSITE}, outside noise.",
@@ -37,8 +38,8 @@ def markdown(made: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _part(name: str, column: dict[str, Any]) -> list[str]:
-    lines = [f"## Boxes: {name}", "", *_boxes_told(column), *_resolution_told(column), ""]
+def _part(name: str, column: dict[str, Any], most: int) -> list[str]:
+    lines = [f"## Boxes: {name}", "", *_boxes_told(column, most), *_resolution_told(column), ""]
     head = ["row", *COLUMNS, "D", "95 %", "paper", "", "AP", "D AP", "95 %", ""]
     lines += [_line(head), _line(["---"] * len(head))]
     for row in column["rows"].values():
@@ -65,7 +66,25 @@ def _part(name: str, column: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _boxes_told(column: dict[str, Any]) -> list[str]:
+def _theta_told(made: dict[str, Any]) -> list[str]:
+    """Return how far theta is from what it should say, of each row that trains a transformer."""
+    rows = next(iter(made["columns"].values()))["rows"].values()
+    found: dict[float, dict[str, Any]] = {}
+    for row in rows:
+        if "theta_error" in row:
+            found.setdefault(row["theta_error"], row)  # the full system's, of rows that share it
+    if not found:
+        return []
+    identity = next(iter(found.values()))["theta_error_identity"]
+    told = "; ".join(f"{row['label']} {error:.3f}" for error, row in found.items())
+    return [
+        "Mean |theta - theta*| in annotated boxes that are jittered by the published Gaussian "
+        f"({identity:.3f} of the identity): {told}.",
+        "",
+    ]
+
+
+def _boxes_told(column: dict[str, Any], most: int) -> list[str]:
     boxes = column["boxes"] or {}
     told = []
     for file, what in (("train.json", "training"), ("validation.json", "test")):
@@ -75,7 +94,10 @@ def _boxes_told(column: dict[str, Any]) -> list[str]:
                 f"on {what} photographs AP {one['AP']:.3f}, AP50 {one['AP50']:.3f}, recall at IoU "
                 f"0.5 {one['recall50']:.3f}, {one['boxes'] / one['images']:.1f} a photograph"
             )
-    return [f"Those of a score of {column['threshold']:g} or more: {'; '.join(told)}."]
+    return [
+        f"Those of a score of {column['threshold']:g} or more, at most {most} a photograph: "
+        f"{'; '.join(told)}."
+    ]
 
 
 def _resolution_told(column: dict[str, Any]) -> list[str]:

@@ -77,6 +77,7 @@ def test_a_job_that_fails_takes_along_only_those_that_need_it(tmp_path, console)
     assert {wanted[number].about for number in (0, 1, 2)} == {"broken", "needs it", "above"}
     assert set(failed) == {wanted[number].name for number in (0, 1, 2)}
     assert set(failed.values()) == {"broken: ValueError: no boxes"}
+    assert all(jobs.outcome(one, tmp_path) is None for one in wanted[:3])
     assert jobs.outcome(wanted[-1], tmp_path) == {"name": "other"}
     report = tmp_path / broken.name / jobs.FAILED
     assert 'raise ValueError("no boxes")' in report.read_text()
