@@ -9,8 +9,9 @@ DIR is what `rmpe prepare mpii DIR` asks for; the two files of boxes may come fr
 has not seen MPII (the authors' was VGG-SSD). The authors' recipe: 256 x 256, RMSprop at batch 5,
 240,000 steps for each of two stages. Nine trainings are 2.2 million steps of 5 crops; with
 transformer and parallel SPPE a step has 1.25e12 floating-point operations (`rmpe plan`). On one GPU
-at 10 steps a second that is 60 hours. A v5e-16 slice with batch 80, a sixteenth of the steps and
-30 % of its bfloat16 peak would need one. Both are arithmetic: we have not run it.
+at 10 steps a second that is 60 hours. The eight chips of a v5e-8 host with batch 80, a sixteenth of
+the steps and 30 % of their bfloat16 peak would need under two. Both are arithmetic: we have not run
+it. One process makes a table, over all devices of its machine.
 """
 
 from dataclasses import replace

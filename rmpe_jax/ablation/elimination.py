@@ -89,6 +89,13 @@ def learned(judged: Judged, nms: Nms, trace: Path) -> dict[str, Any]:
     }
 
 
+def about(nms: Nms) -> Any:
+    """Return what the outcome of `learned` depends on beside the poses, as plain values."""
+    if nms in OPTIONS:
+        return [asdict(SEARCH), asdict(OPTIONS[nms]), RMPE_MPII.parameters._asdict()]
+    return [tried._asdict() for tried in GRIDS[nms]]
+
+
 def published() -> dict[str, Any]:
     """Return what the authors published for MPII."""
     parameters, options = RMPE_MPII

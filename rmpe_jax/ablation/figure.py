@@ -5,6 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rmpe_jax.ablation.statistics import Difference
+
 # Okabe & Ito (2008), as in `drawing`.
 OURS, PAPER = "#0072B2", "#D55E00"
 ROW_INCHES, PANEL_INCHES, LABEL_INCHES = 0.34, 3.4, 3.2
@@ -27,31 +29,32 @@ def draw(made: dict[str, Any], path: Path) -> None:
     panels = chart.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for panel, (boxes, column) in zip(panels, columns.items(), strict=True):
         panel.axvline(0, color="0.6", linewidth=1)
-        for place, name in enumerate(names):
-            row = column["rows"][name]
-            if "difference" not in row:
-                continue
-            one = row["difference"]["Total"]
-            ends = [100 * one["low"], 100 * one["high"]]
-            first = place == 0
-            panel.plot(ends, [place, place], color=OURS, linewidth=2)
-            panel.plot(
-                100 * one["value"], place, "o", color=OURS, label="here, 95 %" if first else None
-            )
-            if row["paper_difference"] is not None:
-                panel.plot(
-                    100 * row["paper_difference"],
-                    place,
-                    "D",
-                    color=PAPER,
-                    fillstyle="none",
-                    label="paper" if first else None,
-                )
+        rows = [(place, column["rows"][name]) for place, name in enumerate(names)]
+        here = [
+            (place, Difference(**row["difference"]["Total"]))
+            for place, row in rows
+            if "difference" in row
+        ]
+        panel.hlines(
+            [place for place, _ in here],
+            [100 * one.low for _, one in here],
+            [100 * one.high for _, one in here],
+            color=OURS,
+            linewidth=2,
+        )
+        values = [100 * one.value for _, one in here]
+        panel.plot(values, [place for place, _ in here], "o", color=OURS, label="here, 95 %")
+        paper = [
+            (100 * row["paper_difference"], place)
+            for place, row in rows
+            if row.get("paper_difference") is not None
+        ]
+        values, places = zip(*paper, strict=True) if paper else ((), ())
+        panel.plot(values, places, "D", color=PAPER, fillstyle="none", label="paper")
         panel.set(title=f"boxes: {boxes}", xlabel=f"{made['metric']}, points from the full system")
         panel.grid(axis="x", color="0.9")
     labels = {name: row["label"] for c in columns.values() for name, row in c["rows"].items()}
     panels[0].set_yticks(range(len(names)), [labels[name] for name in names])
     panels[0].invert_yaxis()
-    if names:
-        panels[0].legend(loc="best", fontsize="small")
+    panels[0].legend(loc="best", fontsize="small")
     chart.savefig(path, dpi=110)

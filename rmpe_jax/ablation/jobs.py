@@ -6,6 +6,7 @@ plan that was killed goes on where it was, and one that was done does nothing.
 
 import hashlib
 import json
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -72,7 +73,7 @@ def outcome(job: Job, root: Path) -> dict[str, Any] | None:
 
 
 def seconds(job: Job, root: Path) -> float | None:
-    """Return how long a job that is done took, all calls together, or None."""
+    """Return how long a job that is done took, with calls that were stopped but not killed."""
     path = root / job.name / DONE
     return float(json.loads(path.read_text())["seconds"]) if path.exists() else None
 
@@ -135,6 +136,8 @@ def _done(job: Job, root: Path) -> str | None:
     began = time.perf_counter()
     try:
         told = job.work(folder, *(root / need.name for need in job.needs))
+    except SystemExit as stop:  # a training that was told to stop: what comes after must not begin
+        raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
     except Exception as error:  # noqa: BLE001 (whatever it is, the other rows go on)
         (folder / FAILED).write_text(traceback.format_exc())
         return f"{type(error).__name__}: {error}"

@@ -8,28 +8,66 @@ content are one.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rmpe_jax import detection
-from rmpe_jax.ablation import work
+from rmpe_jax.ablation import elimination, work
+from rmpe_jax.ablation.elimination import limb_metric
 from rmpe_jax.ablation.jobs import Job
 from rmpe_jax.ablation.rows import Proposals, Row
-from rmpe_jax.config import AblationConfig, BoxesConfig, Config, STNConfig, changed, to_dict
-from rmpe_jax.data.dataset import prepare
+from rmpe_jax.checkpoint import Checkpoints
+from rmpe_jax.config import (
+    AblationConfig,
+    BoxesConfig,
+    Config,
+    STNConfig,
+    changed,
+    checked,
+    to_dict,
+)
+from rmpe_jax.data.dataset import PhotographSource, prepare
+from rmpe_jax.evaluation.found import from_records
+from rmpe_jax.evaluation.metrics import METRICS, of_set
+from rmpe_jax.models import graph
+from rmpe_jax.models.build import build
+from rmpe_jax.predict import last_stage
 
-# Settings that change nothing of what a job makes, or are told by the jobs it needs.
+# Settings that change nothing of what is learned, or are told by the jobs that are needed.
 ELSEWHERE = {
+    "workdir": (),
+    "evaluation": (),
+    "stages": (),
+    "ablation": (),
     "data": ("root", "prepared", "threads"),
     "augment": ("pgpg", "detections"),
-    "train": ("log_every", "checkpoint_every", "checkpoint_seconds", "keep", "keep_best"),
+    "train": (
+        "log_every",
+        "evaluate_every",
+        "checkpoint_every",
+        "checkpoint_seconds",
+        "keep",
+        "keep_best",
+        "profile",
+    ),
+    "devices": ("distributed", "coordinator", "processes", "process", "stall_seconds"),
 }
+# Settings that name files or runs: what is in them counts, not where they lie.
+NAMED = (
+    ("model", "trunk_weights"),
+    ("model", "graph"),
+    ("train", "start_from"),
+    ("train", "parallel"),
+    ("train", "teacher"),
+)
 # How much a crop costs: looked at 1, learned from 3; through a frozen network 2. In seconds a pixel
 # on two cores, of a small network.
 LEARNED, LOOKED, FROZEN = 3, 1, 2
 PIXEL_SECONDS = 5e-7
+FITS = ("model.stn.", "augment.")  # changes under which a parallel SPPE that is given still fits
 LEARNS_NMS = ("learned", "unmerged", "matched_joints", "truncated_mean")
 
 
@@ -57,7 +95,7 @@ class Plan:
 
 def plan(config: Config, rows: dict[str, Row], seeds: int) -> Plan:
     """Return the plan of a table; raises ValueError for settings that make none."""
-    _check(config, seeds)
+    _check(config, rows, seeds)
     made = _Maker(config)
     columns = {one.name: made.boxes(one) for one in config.ablation.boxes}
     scores, trainings = {}, {}
@@ -70,7 +108,8 @@ def plan(config: Config, rows: dict[str, Row], seeds: int) -> Plan:
     return Plan(config, rows, seeds, scores, columns, trainings)
 
 
-def _check(config: Config, seeds: int) -> None:
+def _check(config: Config, rows: dict[str, Row], seeds: int) -> None:
+    """Raise ValueError for what would fail late or mean nothing."""
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; 1 or more are allowed")
     columns = config.ablation.boxes
@@ -80,16 +119,18 @@ def _check(config: Config, seeds: int) -> None:
             f"ablation.boxes are called {names}; one or more with names of their own are needed: "
             "say whose boxes the table is made with (configs/ablation_*.py)"
         )
+    for one in columns:
+        ways = sum((bool(one.config), bool(one.jitter), bool(one.validation)))
+        if ways != 1 or (one.train and not one.validation):
+            raise ValueError(
+                f"ablation.boxes: {one.name!r} wants one of validation (with train, if there are "
+                "boxes on the training photographs), config and jitter"
+            )
     if not (columns[0].train or columns[0].config):
         raise ValueError(
             f"ablation.boxes: the first, {names[0]!r}, has none on the training photographs, to "
             "which PGPG could be fitted; give it `train` or `config`"
         )
-    for one in columns:
-        if sum((bool(one.config), bool(one.jitter), bool(one.validation))) != 1:
-            raise ValueError(
-                f"ablation.boxes: {one.name!r} wants one of validation, config and jitter"
-            )
     if len(config.stages) != 2:
         raise ValueError(
             f"{len(config.stages)} stages came; a table needs two: the pose network alone, and "
@@ -102,6 +143,42 @@ def _check(config: Config, seeds: int) -> None:
         )
     if config.model.stn.form == "none":
         raise ValueError("model.stn.form is 'none'; a table of ablations is about a transformer")
+    if config.devices.distributed:
+        raise ValueError(
+            "devices.distributed is set; a table is made by one process, over all devices of its "
+            "machine: leave it out"
+        )
+    if config.evaluation.resamples < 1:
+        raise ValueError(
+            "evaluation.resamples is 0; a table has intervals: set it to 1000, for example"
+        )
+    _check_rows(config, rows)
+
+
+def _check_rows(config: Config, rows: dict[str, Row]) -> None:
+    """Raise ValueError for a row whose network cannot be built, naming it."""
+    joints = len(prepare(config.data, "validation").skeleton.joints)
+    for name, row in rows.items():
+        try:
+            build(checked(changed(config, row.change)).model, joints)
+        except ValueError as error:
+            raise ValueError(
+                f"row {name}: {error}; leave it out by --rows {','.join(rows)} without it"
+            ) from error
+
+
+def _check_metric(source: PhotographSource) -> None:
+    """Raise ValueError if the table's figure cannot be taken on the test photographs."""
+    metric = limb_metric(source.data_set)
+    if metric not in of_set(source.data_set):
+        raise ValueError(
+            f"{source.data_set} is not scored by {metric}, the figure of the table; make one with "
+            "coco, synthetic, mpii or another set that `rmpe score` scores by it"
+        )
+    nobody = from_records([], source.annotations(), source.skeleton)
+    METRICS[metric].judge(source.annotations(), nobody, source.skeleton)
+    if len(source) < 2:
+        raise ValueError("one test photograph came; intervals are over photographs: give more")
 
 
 class _Maker:
@@ -109,10 +186,12 @@ class _Maker:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.data = {
-            split: prepare(config.data, split).fingerprint for split in ("train", "validation")
-        }
-        self.validation = len(prepare(config.data, "validation"))
+        sources = {split: prepare(config.data, split) for split in ("train", "validation")}
+        _check_metric(sources["validation"])
+        self.data: dict[str, Any] = {name: one.fingerprint for name, one in sources.items()}
+        if config.data.skeleton:
+            self.data["joints"] = list(sources["validation"].skeleton.joints)
+        self.validation = len(sources["validation"])
         pixels = config.model.input_height * config.model.input_width
         self.look_seconds = PIXEL_SECONDS * pixels
 
@@ -120,24 +199,37 @@ class _Maker:
         """Return the job that has the boxes of a detector."""
         request = {
             "data": self.data,
-            "boxes": {**to_dict(one), "name": "", "train": _hash(one.train)},
-            "most": self.config.ablation.most,
+            "boxes": {"train": _hash(one.train), "validation": _hash(one.validation)}
+            | {"jitter": one.jitter, "threshold": one.threshold, "most": self.config.ablation.most},
         }
-        request["boxes"] |= {"validation": _hash(one.validation), "config": _hash(one.config)}
         return Job(
             "boxes",
             f"boxes of {one.name}",
             request,
-            (),
+            (self._detector(one),) if one.config else (),
             partial(work.boxes, boxes=one, config=self.config),
-            150.0 if one.config else 0.02 * self.validation,
+            0.02 * self.validation,
+        )
+
+    def _detector(self, one: BoxesConfig) -> Job:
+        settings = work.detector_config(one.config, self.config)
+        return Job(
+            "detector",
+            f"a detector for boxes of {one.name}, {work.FOLDS} times",
+            {"config": _told(settings), "folds": work.FOLDS, "data": self.data},
+            (),
+            partial(work.detector, config=settings),
+            150.0,
         )
 
     def run(self, row: Row, seed: int) -> Job:
         """Return the training that a row ends with."""
-        config = _of_row(self.config, row)
+        config = changed(self.config, row.change)
         needs = {"start": self._stage1(config, row.proposals, seed)}
         judged = row.transformer and row.parallel and config.train.centred != "main"
+        # One that is given is like the parallel SPPE of the full system, and fits no other network.
+        if not all(name.startswith(FITS) for name in row.change):
+            config = replace(config, train=replace(config.train, parallel=None))
         if judged and config.train.parallel is None:
             needs["parallel"] = self._stage1(config, "none", seed)
         if not judged:
@@ -154,13 +246,15 @@ class _Maker:
         at_test = None if row.oracle else self.boxes(column)
         needs = [self._poses(run, at_test, "validation", seed)]
         if row.nms in LEARNS_NMS:
-            learns_from = column if column.train or column.config else self.config.ablation.boxes[0]
+            first = self.config.ablation.boxes[0]
+            has_own = (column.train or column.config) and not row.oracle
+            learns_from = column if has_own else first
             held_out = self._poses(run, self.boxes(learns_from), "held-out", seed)
             needs.append(
                 Job(
                     "nms",
                     f"pose NMS, {row.nms}, in boxes of {learns_from.name}, seed {seed}",
-                    {"nms": row.nms, "objective": "limbs"},
+                    {"nms": row.nms, "search": elimination.about(row.nms)},
                     (held_out,),
                     partial(work.nms, config=self.config, kind=row.nms),
                     0.2 * self.validation,
@@ -259,21 +353,43 @@ class _Maker:
         )
 
 
-def _of_row(config: Config, row: Row) -> Config:
-    return changed(config, row.change)
-
-
 def _told(config: Config) -> dict[str, Any]:
-    """Return the settings on which what is learned depends."""
-    told = to_dict(config)
+    """Return the settings on which what is learned depends, where they are not the defaults.
+
+    So settings that later versions add change nothing of what earlier ones have done.
+    """
+    told, usual = to_dict(config), to_dict(Config())
     for group, names in ELSEWHERE.items():
         for name in names:
             del told[group][name]
-    for name in ("workdir", "evaluation", "devices", "stages", "ablation"):
-        del told[name]
-    trunk = told["model"]["trunk_weights"]
-    told["model"]["trunk_weights"] = trunk and _hash(trunk)
-    return told
+        if not names:
+            del told[group]
+    for group, name in NAMED:
+        named = told[group][name]
+        told[group][name] = named and _content(f"{group}.{name}", named)
+    return {
+        group: {name: value for name, value in values.items() if value != usual[group][name]}
+        for group, values in told.items()
+    }
+
+
+def _content(setting: str, name: str) -> Any:
+    """Return what there is in a file or in the folder of a run."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        beside = sorted(path.parent.glob(f"{path.stem}.*")) if path.suffix == graph.SUFFIX else []
+        return [_hash(str(one)) for one in beside or [path]]
+    saved = last_stage(path) / "checkpoints"
+    if saved.is_dir():
+        checkpoints = Checkpoints(saved, read_only=True)
+        try:
+            arrays = checkpoints.meta(max(checkpoints.steps()))["arrays"]  # with their checksums
+        finally:
+            checkpoints.close()
+        return hashlib.sha256(json.dumps(arrays, sort_keys=True).encode()).hexdigest()
+    if path.is_dir():  # heat-maps of a teacher
+        return [[one.name, one.stat().st_size] for one in sorted(path.iterdir())]
+    raise ValueError(f"{setting} is {name!r}; there is no such file or folder")
 
 
 def _hash(name: str) -> str:

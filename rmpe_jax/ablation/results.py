@@ -68,7 +68,7 @@ def collected(plan: Plan, root: Path, failed: dict[str, str]) -> dict[str, Any]:
         },
         "most_boxes": config.ablation.most,
         "commit": commit(),
-        "trained_commit": _first(plan, root, "trained_commit"),
+        "trained_commit": ", ".join(_commits(plan, root)),
         "seconds": _took(plan, root),
         "workdir": Path(config.workdir).name,
     }
@@ -105,6 +105,7 @@ def _row(
         if all(key in one for one in trained):
             told[key] = float(np.mean([one[key] for one in trained]))
     both = [cell for cell in made if Cell(column, FULL, cell.seed) in read]
+    told["incomplete"] = len(both) < plan.seeds
     if name != FULL and both:
         full = [read[Cell(column, FULL, cell.seed)] for cell in both]
         own = [read[cell] for cell in both]
@@ -113,8 +114,9 @@ def _row(
             for key, of, figure_name in (("Total", metric, "Total"), ("AP", COCO, "AP"))
         }
         told["paper_difference"] = _paper_difference(plan, name)
+        once = len(both) == 1 and not _same_network(plan, name)
         told["mark"] = {
-            key: statistics.mark(Difference(**values), told["paper_difference"])
+            key: statistics.mark(Difference(**values), told["paper_difference"], one_training=once)
             for key, values in told["difference"].items()
         }
     return told
@@ -141,21 +143,20 @@ def _difference(full: list, own: list, metric: str, name: str) -> dict[str, floa
 
 def _resolution(plan: Plan, rows: dict[str, Any]) -> dict[str, float | None]:
     """Return the median half width of intervals: of rows that train, of rows that do not."""
-
-    def shares(row: Any) -> bool:
-        full = plan.rows[FULL]
-        same = ("proposals", "transformer", "parallel", "change")
-        return all(getattr(row, name) == getattr(full, name) for name in same)
-
     found: dict[str, float | None] = {}
     for kind, wanted in (("trained_anew", False), ("same_network", True)):
         widths = [
             Difference(**told["difference"]["Total"]).half_width
             for name, told in rows.items()
-            if "difference" in told and shares(plan.rows[name]) == wanted
+            if "difference" in told and _same_network(plan, name) == wanted
         ]
         found[kind] = float(np.median(widths)) if widths else None
     return found
+
+
+def _same_network(plan: Plan, name: str) -> bool:
+    """Return whether a row trains nothing of its own."""
+    return plan.trainings[name, 0].name == plan.trainings[FULL, 0].name
 
 
 def _figures(result: dict[str, Any], metric: str) -> dict[str, float]:
@@ -170,6 +171,14 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _first(plan: Plan, root: Path, name: str) -> Any:
     outcomes = (outcome(job, root) or {} for job in plan.trainings.values())
     return next((one[name] for one in outcomes if name in one), None)
+
+
+def _commits(plan: Plan, root: Path) -> list[str]:
+    """Return the commits at which the networks were trained, each once."""
+    trained = [job for job in ordered(plan.trainings.values()) if job.kind == "train"]
+    outcomes = (outcome(job, root) or {} for job in trained)
+    found = (one.get("trained_commit") for one in outcomes)
+    return list(dict.fromkeys(commit for commit in found if commit))
 
 
 def _took(plan: Plan, root: Path) -> float:

@@ -90,9 +90,22 @@ PAPER = {
     ),
 }
 
-# Settings under which every family of networks takes the same crops.
-_SQUARE = {"model.input_height": 128, "model.input_width": 128, "model.trunk_weights": None}
-_NO_TRUNK = {"model.frozen_stages": 0, "model.stored_statistics": False, "model.trunk_stages": 4}
+# Settings that every family of networks can have, and none of which helps one of them.
+_FAMILY = {
+    "model.input_height": 128,
+    "model.input_width": 128,
+    "model.trunk_weights": None,
+    "model.frozen_stages": 0,
+    "model.stored_statistics": False,
+    "model.trunk_stages": 4,
+    "optimiser.trunk_rate": 1.0,
+}
+
+
+def _family(name: str, **more: Any) -> dict[str, Any]:
+    """Return the change to another pose network, from nothing and at 128 x 128."""
+    return {**_FAMILY, "model.family": name} | {f"model.{key}": v for key, v in more.items()}
+
 
 EXTENSIONS = {
     "scale_shift": Row("theta: one scale and a shift", change={"model.stn.form": "scale_shift"}),
@@ -109,19 +122,15 @@ EXTENSIONS = {
         parallel=False,
     ),
     "unfrozen": Row("a parallel SPPE that learns as well", change={"train.centred": "unfrozen"}),
-    "pyramid": Row("SPPE: pyramid at 128 x 128", change=_SQUARE),
+    "pyramid": Row("SPPE: pyramid, from nothing at 128 x 128", change=_family("pyramid")),
     "hourglass": Row(
-        "SPPE: two-stack hourglass at 128 x 128",
-        change={**_SQUARE, **_NO_TRUNK, "model.family": "hourglass", "model.features": 128},
+        "SPPE: two-stack hourglass, from nothing at 128 x 128",
+        change=_family("hourglass", stacks=2, features=128),
     ),
     "simple_baseline": Row(
-        "SPPE: SimpleBaseline at 128 x 128",
-        change={**_SQUARE, **_NO_TRUNK, "model.family": "simple_baseline"},
+        "SPPE: SimpleBaseline, from nothing at 128 x 128", change=_family("simple_baseline")
     ),
-    "fastpose": Row(
-        "SPPE: FastPose at 128 x 128",
-        change={**_SQUARE, **_NO_TRUNK, "model.family": "fastpose"},
-    ),
+    "fastpose": Row("SPPE: FastPose, from nothing at 128 x 128", change=_family("fastpose")),
 }
 ROWS = PAPER | EXTENSIONS
 

@@ -1,8 +1,10 @@
 """What a row differs from the full system by, how sure that is, and whether the paper says so too.
 
 The draws of photographs are paired: those behind two results on the same photographs belong
-together (`evaluation.bootstrap`). Of several seeds each draw takes as many, with replacement, so
-that an interval holds both chances: other photographs and another training.
+together (`evaluation.bootstrap`). With several seeds an interval holds both chances, other
+photographs and another training: the bootstrap interval of the mean over seeds, widened by
+Student's interval of the seeds' differences (half widths add as squares). With one seed it holds
+that of photographs alone.
 """
 
 from collections.abc import Sequence
@@ -10,11 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from rmpe_jax.evaluation import bootstrap
 
-SURE, SIGN, UNKNOWN, OPPOSITE = (
+SURE, ONE_TRAINING, SIGN, UNKNOWN, OPPOSITE = (
     "same sign, outside noise",
+    "same sign, outside the noise of photographs, of one training",
     "same sign",
     "not distinguishable",
     "opposite",
@@ -54,23 +58,33 @@ def difference(
 ) -> Difference:
     """Return how a row differs, from a figure and its draws for each seed of both."""
     values = np.asarray(row) - np.asarray(full)
-    draws = np.stack(row_draws) - np.stack(full_draws)
-    seeds, count = draws.shape
-    chosen = np.random.default_rng(bootstrap.SEED).integers(seeds, size=(seeds, count))
-    # One seed is drawn with itself: the interval is that of the photographs.
-    drawn = np.take_along_axis(draws, chosen, axis=0).mean(axis=0)
+    # On the same photographs, seeds differ by training alone.
+    drawn = (np.stack(row_draws) - np.stack(full_draws)).mean(axis=0)
+    value, seeds = float(values.mean()), len(values)
     ((low, high),) = bootstrap.interval(drawn[:, None])
+    between = 0.0
+    if seeds > 1:
+        quantile = float(stats.t.ppf((1 + bootstrap.COVERED) / 2, seeds - 1))
+        between = quantile * float(values.std(ddof=1)) / seeds**0.5
     known = drawn[~np.isnan(drawn)]
     positive = float(((known > 0) + 0.5 * (known == 0)).mean()) if len(known) else float("nan")
-    return Difference(float(values.mean()), float(low), float(high), positive)
+    return Difference(
+        value,
+        value - float(np.hypot(value - low, between)),
+        value + float(np.hypot(high - value, between)),
+        positive,
+    )
 
 
-def mark(found: Difference, paper: float | None) -> str:
-    """Return how a difference agrees with the paper's."""
+def mark(found: Difference, paper: float | None, *, one_training: bool = False) -> str:
+    """Return how a difference agrees with the paper's.
+
+    `one_training`: the row was trained anew, once, so that its interval lacks the noise of that.
+    """
     if paper is None or paper == 0:
         return NO_DIFFERENCE
     same = np.sign(found.value) == np.sign(paper)
     if found.told_apart:
-        return SURE if same else OPPOSITE
+        return (ONE_TRAINING if one_training else SURE) if same else OPPOSITE
     agrees = found.positive if paper > 0 else 1 - found.positive
     return SIGN if same and agrees >= LIKELY else UNKNOWN

@@ -28,13 +28,36 @@ PGPG, POSES, NMS = "pgpg.json", "records.json", "nms.json"
 FOLDS = 2  # of a detector that is trained for a table
 
 
-def boxes(folder: Path, *, boxes: BoxesConfig, config: Config) -> dict[str, Any]:
-    """Find or read the boxes of people, and keep those that are used: most sure, a photograph."""
+def detector_config(file: str, config: Config) -> Config:
+    """Return the settings of a detector that is trained for a table, on the table's data."""
+    return replace(configs.load(file), data=replace(config.data, folds=1, left_out=0))
+
+
+def detector(folder: Path, *, config: Config) -> dict[str, Any]:
+    """Train a detector without one part of the photographs and without the other; box all."""
+    config = replace(config, workdir=str(folder / "runs"))
+    figures, train_found = cross_fit(config, FOLDS)
+    first = human_detector.load(f"{config.workdir}/fold0_of_{FOLDS}")
+    validation = prepare(config.data, "validation")
+    _, found = human_boxes.evaluate(first, validation, console=Console())
+    (folder / TRAIN_BOXES).write_text(json.dumps(train_found))
+    (folder / VALIDATION_BOXES).write_text(json.dumps(found))
+    return {name: figures[name] for name in human_boxes.NAMES}
+
+
+def boxes(
+    folder: Path, detected: Path | None = None, *, boxes: BoxesConfig, config: Config
+) -> dict[str, Any]:
+    """Find or read the boxes of people, and keep those that are used: the most sure.
+
+    `detected` is the folder of a detector that was trained for them.
+    """
     everybody = prepare(replace(config.data, folds=1), "train")
     validation = prepare(config.data, "validation")
     train_found: Records | None = None
-    if boxes.config:
-        train_found, found = _by_own_detector(folder, boxes.config, config, validation)
+    if detected is not None:
+        train_found = of_file(detected / TRAIN_BOXES, everybody)
+        found = of_file(detected / VALIDATION_BOXES, validation)
     elif boxes.jitter:
         settings = replace(config.evaluation, jitter=boxes.jitter)
         found = [
@@ -47,7 +70,7 @@ def boxes(folder: Path, *, boxes: BoxesConfig, config: Config) -> dict[str, Any]
     else:
         found = _validation_boxes(boxes.validation, validation)
         if boxes.train:
-            train_found = _of_file(Path(boxes.train), everybody)
+            train_found = of_file(Path(boxes.train), everybody)
     told: dict[str, Any] = {}
     for name, source, records in (
         (TRAIN_BOXES, everybody, train_found),
@@ -160,27 +183,14 @@ def _read_poses(folder: Path, source: PhotographSource) -> redundant_poses.Data:
     return redundant_poses.of_photographs(source.annotations(), image, flat, source.skeleton)
 
 
-def _by_own_detector(
-    folder: Path, file: str, config: Config, validation: PhotographSource
-) -> tuple[Records, Records]:
-    """Return boxes on the training and on the validation photographs by detectors trained here."""
-    settings = configs.load(file)
-    workdir = str(folder / "detector")
-    settings = replace(settings, workdir=workdir, data=replace(config.data, folds=1, left_out=0))
-    _, train_found = cross_fit(settings, FOLDS)
-    detector = human_detector.load(f"{workdir}/fold0_of_{FOLDS}")
-    _, found = human_boxes.evaluate(detector, validation, console=Console())
-    return train_found, found
-
-
 def _validation_boxes(given: str, source: PhotographSource) -> Records:
     if detection.is_detector(given):
         _, found = human_boxes.evaluate(detection.detector(given), source, console=Console())
         return found
-    return _of_file(Path(given), source)
+    return of_file(Path(given), source)
 
 
-def _of_file(path: Path, source: PhotographSource) -> Records:
+def of_file(path: Path, source: PhotographSource) -> Records:
     """Return the boxes of a file that are of these photographs, by their numbers."""
     given = detection_files.read(path)
     found: Records = []

@@ -2,8 +2,9 @@
 
 A line of the file is a layer: kind, name, counts of inputs and outputs, their names, and numbered
 settings. The weights lie beside it in an archive (.npz) with `NAME.weight` (PyTorch's layout) and
-`NAME.bias`. Only data is read, no code; the kinds are those of PP-TinyPose (PaddleDetection), and
-other kinds are an error. Its parameters can be trained like any others. Arrays are [b h w c].
+`NAME.bias`. Only data is read, no code; the kinds and settings are those of PP-TinyPose
+(PaddleDetection), and others are an error. Its parameters can be trained like any others. Arrays
+are [b h w c].
 """
 
 from collections.abc import Callable
@@ -24,6 +25,28 @@ from rmpe_jax.records import Variables
 MAGIC = "7767517"
 SUFFIX = ".param"
 CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
+# The numbered settings of each kind that are understood; None: any value. A convolution's are its
+# outputs, kernel, dilation, stride, padding, bias, weights, groups and activation.
+_CONVOLUTION = {
+    **dict.fromkeys(("0", "1", "3", "4", "6")),
+    "2": ("1",),
+    "5": ("1",),
+    "9": ("0", "1"),
+}
+SETTINGS: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "Input": dict.fromkeys(("0", "1", "2")),
+    "Convolution": _CONVOLUTION,
+    "ConvolutionDepthWise": {**_CONVOLUTION, "7": None},
+    "Split": {},
+    "Slice": {"-23300": None},
+    "Concat": {"0": ("0",)},
+    "BinaryOp": {"0": ("0",)},
+    "ReLU": {"0": ("0", "0.000000e+00")},
+    "Permute": {"0": ("2",)},
+    "Reshape": dict.fromkeys(("0", "1", "2")),
+    "Interp": {**dict.fromkeys(("1", "2", "3", "4")), "0": ("1", "2"), "6": ("1",)},
+}
+EQUAL = "-233"  # a part of a Slice that is as large as the others
 Values = list[Float[Array, "..."]]
 
 
@@ -61,16 +84,13 @@ def read(path: Path) -> Graph:
             "weights beside it in a .npz of the same name"
         )
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    if not lines or lines[0].strip() != MAGIC:
+    if len(lines) < 2 or lines[0].strip() != MAGIC:
         raise ValueError(f"{path} does not begin with {MAGIC}: it is no graph in ncnn's format")
     try:
         layers = tuple(_layer(line) for line in lines[2:] if line.strip())
     except ValueError as error:
         raise ValueError(f"{path}: a line that is no layer: {error}") from error
-    unknown = sorted({layer.kind for layer in layers} - {*CONVOLUTIONS, "Input", *_PLAIN})
-    if unknown:
-        known = ", ".join(sorted({*CONVOLUTIONS, "Input", *_PLAIN}))
-        raise ValueError(f"{path} has layers of the kind {unknown[0]}; known are {known}")
+    _check(path, lines[1], layers)
     arrays = _arrays(path)
     kernels = []
     for layer in layers:
@@ -144,6 +164,32 @@ def _layer(line: str) -> Layer:
         raise ValueError(repr(line[:60]))
     settings = tuple((key, value) for key, _, value in (s.partition("=") for s in rest[last:]))
     return Layer(kind, name, tuple(rest[:first]), tuple(rest[first:last]), settings)
+
+
+def _check(path: Path, counts: str, layers: tuple[Layer, ...]) -> None:
+    """Raise ValueError for a file that is cut, and for what would be run as something else."""
+    told = counts.split()[:1]
+    if told != [str(len(layers))]:
+        raise ValueError(f"{path} has {len(layers)} layers and tells {counts!r}: it is not whole")
+    there: set[str] = set()
+    for layer in layers:
+        known = SETTINGS.get(layer.kind)
+        if known is None:
+            raise ValueError(
+                f"{path} has layers of the kind {layer.kind}; known are {', '.join(SETTINGS)}"
+            )
+        for key, value in layer.settings:
+            allowed = known.get(key) if key in known else ()
+            equal = layer.kind != "Slice" or set(value.split(",")[1:]) == {EQUAL}
+            if (allowed is not None and value not in allowed) or not equal:
+                raise ValueError(
+                    f"{path}: {layer.kind} {layer.name} has {key}={value}, which is not understood"
+                    + (f"; allowed are {', '.join(allowed)}" if allowed else "")
+                )
+        missing = set(layer.inputs) - there
+        if missing:
+            raise ValueError(f"{path}: {layer.name} takes {min(missing)}, which nothing puts out")
+        there |= set(layer.outputs)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

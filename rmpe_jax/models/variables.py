@@ -30,11 +30,12 @@ def _first(module: nn.Module, key: PRNGKeyArray, images: Float[Array, "1 h w 3"]
 def sppe_path(path: tuple) -> tuple[str, ...]:
     """Return a parameter's names inside the pose network, with or without a transformer about it.
 
-    `path` is the parameter's path as `jax.tree_util.tree_map_with_path` gives it; one of the
-    localisation network comes back whole.
+    Of a parallel network that learns as well they are those inside that. `path` is the parameter's
+    path as `jax.tree_util.tree_map_with_path` gives it; one of the localisation network comes back
+    whole.
     """
     names = tuple(jax.tree_util.keystr(path, simple=True, separator="/").split("/"))
-    return names[1:] if names[0] == "sppe" else names
+    return names[1:] if names[0] in ("sppe", "judge") else names
 
 
 def is_frozen(model: ModelConfig, path: tuple) -> bool:

@@ -251,7 +251,13 @@ def _learning(
         return network, detector_lesson(network, config, groups=devices.norm_groups), None
     joints = len(expected_joints(config.data).joints)
     logits = config.train.loss == "cross_entropy"
-    module = build(config.model, joints, logits=logits, norm_axis=devices.norm_axis)
+    module = build(
+        config.model,
+        joints,
+        logits=logits,
+        norm_axis=devices.norm_axis,
+        judge=config.train.centred == "unfrozen",
+    )
     judge, fixed = _parallel(config, stages, joints, parallel)
     return module, pose_lesson(module, config, judge, groups=devices.norm_groups), fixed
 

@@ -112,10 +112,10 @@ def load_parallel(
 
 def of_module(module: nn.Module, trained: TrainConfig) -> ParallelSPPE:
     """Return a network of this project as parallel SPPE; `trained` says how it learned."""
-    return ParallelSPPE(partial(_heatmaps, module), trained.loss, trained.sigma)
+    return ParallelSPPE(partial(heatmaps_of, module), trained.loss, trained.sigma)
 
 
-def _heatmaps(
+def heatmaps_of(
     module: nn.Module, variables: Variables, straight: Float[Array, "b h w 3"]
 ) -> Float[Array, "stacks b _ _ k"]:
     """Return what a network of this project sees, in evaluation mode."""

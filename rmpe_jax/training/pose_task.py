@@ -1,5 +1,7 @@
 """Learning poses: crops of people to heat-maps of their joints, with or without a transformer."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,12 @@ from rmpe_jax.data.teacher_maps import Teacher
 from rmpe_jax.evaluation import report
 from rmpe_jax.evaluation.run import commit, evaluate, on_image, proposed, read_proposals
 from rmpe_jax.models import graph, weights
-from rmpe_jax.models.build import build
+from rmpe_jax.models.build import build, build_sppe
 from rmpe_jax.models.variables import started_from
 from rmpe_jax.predict import PoseModel, load, skeleton_of
 from rmpe_jax.records import Batch, Variables
 from rmpe_jax.skeletons import Skeleton
-from rmpe_jax.training.parallel import ParallelSPPE, load_parallel
+from rmpe_jax.training.parallel import ParallelSPPE, heatmaps_of, load_parallel
 from rmpe_jax.training.pose_lesson import PoseInputs, pose_lesson
 from rmpe_jax.training.sharding import Layout
 from rmpe_jax.training.task import Outcome, Task
@@ -127,7 +129,13 @@ def _parallel(config: Config, skeleton: Skeleton) -> tuple[ParallelSPPE | None, 
             "--model.stn.form affine (or scale_shift), or --train.parallel None"
         )
     model = config.model
-    return load_parallel(config.train.parallel, skeleton, model.input_height, model.input_width)
+    parallel, variables = load_parallel(
+        config.train.parallel, skeleton, model.input_height, model.input_width
+    )
+    if config.train.centred == "unfrozen":  # a network like the main one, without a transformer
+        own = build_sppe(model, len(skeleton.joints))
+        parallel = replace(parallel, network=partial(heatmaps_of, own))
+    return parallel, variables
 
 
 def _check_centred(config: Config) -> None:

@@ -5,13 +5,22 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rmpe_jax.ablation import jobs
 from rmpe_jax.ablation.plan import Cell, plan
-from rmpe_jax.ablation.rows import EXTENSIONS, FULL, PAPER, ROWS
-from rmpe_jax.config import AblationConfig, BoxesConfig, STNConfig
+from rmpe_jax.ablation.rows import EXTENSIONS, FULL, PAPER, ROWS, Row
+from rmpe_jax.config import (
+    AblationConfig,
+    BoxesConfig,
+    DevicesConfig,
+    EvaluationConfig,
+    ModelConfig,
+    STNConfig,
+)
 from tests.ablation import tables
+from tests.models import test_graph
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +37,9 @@ def everything(made):
     return jobs.ordered([*made.boxes.values(), *made.scores.values()])
 
 
-def settings(job):
-    return job.request["config"]
+def whole(job):
+    """Return the settings with which a job trains."""
+    return job.work.keywords["config"]
 
 
 def needs(job, kind):
@@ -43,12 +53,12 @@ def names(found):
 def test_stage_1_is_trained_once_for_each_kind_of_proposals(made):
     trained = [job for job in everything(made) if job.kind == "train"]
     first = [job for job in trained if not needs(job, "train")]
-    assert Counter(settings(job)["augment"]["proposals"] for job in first) == {
+    assert Counter(whole(job).augment.proposals for job in first) == {
         "pgpg": 1,
         "jitter": 1,
         "none": 1,
     }
-    assert all(settings(job)["model"]["stn"]["form"] == "none" for job in first)
+    assert all(whole(job).model.stn.form == "none" for job in first)
     # full, no_sstn, no_parallel, no_pgpg, jitter, two_step; the other four share the full one.
     assert len(trained) == 3 + 6
 
@@ -63,42 +73,51 @@ def test_all_rows_see_as_many_crops_in_the_same_order(made, config):
     for row in PAPER:
         last = made.trainings[row, 0]
         (start, *judge) = needs(last, "train")
-        assert settings(last)["train"]["steps"] == config.stages[1].steps
-        assert settings(start)["train"]["steps"] == config.stages[0].steps
+        assert whole(last).train.steps == config.stages[1].steps
+        assert whole(start).train.steps == config.stages[0].steps
         for job in (last, start, *judge):
-            assert settings(job)["train"]["seed"] == config.train.seed
-            assert settings(job)["train"]["batch_size"] == config.train.batch_size
-            assert settings(job)["augment"]["jitter"] == 0
-        assert settings(last)["optimiser"]["learning_rate"] == config.stages[1].learning_rate
+            assert whole(job).train.seed == config.train.seed
+            assert whole(job).train.batch_size == config.train.batch_size
+            assert whole(job).augment.jitter == 0
+        assert whole(last).optimiser.learning_rate == config.stages[1].learning_rate
 
 
 def test_the_parallel_sppe_has_seen_well_centred_people_only(made):
     for row in ("full", "no_pgpg", "jitter"):
         last = made.trainings[row, 0]
         start, judge = needs(last, "train")
-        assert settings(judge)["augment"]["proposals"] == "none"
-        assert settings(start)["augment"]["proposals"] == PAPER[row].proposals
+        assert whole(judge).augment.proposals == "none"
+        assert whole(start).augment.proposals == PAPER[row].proposals
         assert last.work.keywords["roles"][:2] == ("start", "parallel")
     for row in ("no_sstn", "no_parallel", "two_step"):
         assert "parallel" not in made.trainings[row, 0].work.keywords["roles"]
 
 
-def test_a_parallel_sppe_can_be_given(config):
-    given = replace(config, train=replace(config.train, parallel="runs/centred"))
+def test_a_parallel_sppe_can_be_given(config, tmp_path):
+    (tmp_path / "maps.npy").write_bytes(b"")
+    given = replace(config, train=replace(config.train, parallel=str(tmp_path)))
     planned = plan(given, PAPER, 1)
     with_it = {
-        row
-        for row in PAPER
-        if settings(planned.trainings[row, 0])["train"]["parallel"] == "runs/centred"
+        row for row in PAPER if whole(planned.trainings[row, 0]).train.parallel == str(tmp_path)
     }
     assert with_it == {row for row in PAPER if PAPER[row].parallel}
     for row in PAPER:
         (start,) = needs(planned.trainings[row, 0], "train")
-        assert settings(start)["train"]["parallel"] is None
+        assert whole(start).train.parallel is None
+    other = plan(given, {name: ROWS[name] for name in (FULL, "hourglass", "unfrozen")}, 1)
+    for row in ("hourglass", "unfrozen"):
+        assert whole(other.trainings[row, 0]).train.parallel is None, "it would not fit"
+        assert "parallel" in other.trainings[row, 0].work.keywords["roles"]
+    (tmp_path / "maps.npy").write_bytes(b"other")
+    again = plan(given, PAPER, 1)
+    changed = {r for r in PAPER if again.trainings[r, 0].name != planned.trainings[r, 0].name}
+    assert changed == with_it, "what is in it counts"
+    with pytest.raises(ValueError, match="train.parallel is 'nowhere'; there is no such"):
+        plan(replace(config, train=replace(config.train, parallel="nowhere")), PAPER, 1)
 
 
 def test_rows_without_a_transformer_go_on_without_one(made):
-    forms = {row: settings(made.trainings[row, 0])["model"]["stn"]["form"] for row in PAPER}
+    forms = {row: whole(made.trainings[row, 0]).model.stn.form for row in PAPER}
     assert {row for row, form in forms.items() if form == "none"} == {"no_sstn", "two_step"}
 
 
@@ -132,7 +151,7 @@ def test_another_seed_trains_anew_but_shares_boxes_and_proposals(made, config):
     known = names(everything(made))
     added = Counter(job.kind for job in everything(two) if job.name not in known)
     assert added["train"] == 9 and added["boxes"] == added["pgpg"] == 0
-    seeds = {settings(two.trainings[FULL, seed])["train"]["seed"] for seed in (0, 1)}
+    seeds = {whole(two.trainings[FULL, seed]).train.seed for seed in (0, 1)}
     assert seeds == {config.train.seed, config.train.seed + 1}
 
 
@@ -142,6 +161,73 @@ def test_where_files_lie_changes_nothing(made, config):
     )
     again = {job.name for job in everything(plan(moved, PAPER, 1))}
     assert again == {job.name for job in everything(made)}
+
+
+@pytest.mark.parametrize(
+    ("group", "change", "matters"),
+    [
+        ("train", {"evaluate_every": 5, "log_every": 7, "keep": 3}, False),
+        ("evaluation", {"boxes": "x.json"}, False),
+        ("devices", {"stall_seconds": 7.0}, False),
+        ("devices", {"accumulate": 2}, True),
+        ("devices", {"norm_groups": 2}, True),
+        ("augment", {"gain": 0.33}, True),
+        ("optimiser", {"ema": 0.8}, True),
+        ("data", {"weight": 2.0}, True),
+    ],
+)
+def test_only_settings_that_matter_are_in_the_name(made, config, group, change, matters):
+    other = replace(config, **{group: replace(getattr(config, group), **change)})
+    again = plan(other, PAPER, 1)
+    same = again.trainings[FULL, 0].name == made.trainings[FULL, 0].name
+    assert same != matters
+
+
+def test_the_flip_of_the_test_changes_no_training(made, config):
+    other = plan(replace(config, evaluation=replace(config.evaluation, flip=True)), PAPER, 1)
+    assert other.trainings[FULL, 0].name == made.trainings[FULL, 0].name
+    cell = Cell("files", FULL, 0)
+    assert other.scores[cell].name != made.scores[cell].name
+
+
+def test_the_weights_of_a_graph_are_part_of_the_name(config, tmp_path):
+    path = test_graph.written(tmp_path)
+    model = ModelConfig(
+        family="graph",
+        graph=str(path),
+        input_height=32,
+        input_width=32,
+        stn=STNConfig("affine", "pose"),
+    )
+    mine = replace(config, model=model)
+    before = plan(mine, {FULL: PAPER[FULL]}, 1).trainings[FULL, 0].name
+    assert plan(mine, {FULL: PAPER[FULL]}, 1).trainings[FULL, 0].name == before
+    with np.load(path.with_suffix(".npz")) as file:
+        arrays = dict(file)
+    np.savez(path.with_suffix(".npz"), **arrays | {"a.bias": arrays["a.bias"] + 1})
+    assert plan(mine, {FULL: PAPER[FULL]}, 1).trainings[FULL, 0].name != before
+
+
+def test_a_detector_is_trained_for_boxes_once_for_all_thresholds(config, tmp_path):
+    path = tmp_path / "detector.py"
+    path.write_text(
+        "from rmpe_jax.config import Config, ModelConfig\n"
+        "config = Config(model=ModelConfig(family='detector', input_height=64, input_width=64))\n"
+    )
+
+    def made(threshold):
+        boxes = (BoxesConfig("own", config=str(path), threshold=threshold),)
+        mine = replace(config, ablation=replace(config.ablation, boxes=boxes))
+        return plan(mine, {FULL: PAPER[FULL]}, 1).boxes["own"]
+
+    low, high = made(0.1), made(0.5)
+    assert low.name != high.name and names(low.needs) == names(high.needs)
+    path.write_text(path.read_text() + "# a remark\n")
+    assert names(made(0.1).needs) == names(low.needs)
+    path.write_text(
+        path.read_text().replace("64, input", "96, input").replace("width=64", "width=96")
+    )
+    assert names(made(0.1).needs) != names(low.needs)
 
 
 def test_what_is_learned_depends_on_the_boxes(made, config, tmp_path):
@@ -173,7 +259,7 @@ def test_extensions_share_what_they_do_not_change(made, config):
         assert start(name) not in known
     main = more.trainings["centred_main", 0]
     assert "parallel" not in main.work.keywords["roles"]
-    assert settings(main)["train"]["centred"] == "main"
+    assert whole(main).train.centred == "main"
     assert "parallel" in more.trainings["unfrozen", 0].work.keywords["roles"]
     published = more.scores[Cell("files", "published", 0)]
     assert not needs(published, "nms")
@@ -189,9 +275,15 @@ def test_extensions_share_what_they_do_not_change(made, config):
         ),
         (
             {"ablation": AblationConfig((BoxesConfig("a", train="x", jitter=1.0, config="y"),))},
-            "'a' wants one of validation, config and jitter",
+            "'a' wants one of validation",
+        ),
+        (
+            {"ablation": AblationConfig((BoxesConfig("a", train="x", jitter=1.0),))},
+            "'a' wants one of validation",
         ),
         ({"stages": ()}, "0 stages came; a table needs two"),
+        ({"devices": DevicesConfig(distributed=True)}, "devices.distributed is set"),
+        ({"evaluation": EvaluationConfig(resamples=0)}, "evaluation.resamples is 0"),
     ],
 )
 def test_settings_that_make_no_table_are_refused(config, change, message):
@@ -209,3 +301,9 @@ def test_other_settings_that_make_no_table(config):
     missing = replace(config.ablation.boxes[0], train="nowhere.json")
     with pytest.raises(ValueError, match="nowhere.json: no such file"):
         plan(replace(config, ablation=AblationConfig((missing,))), PAPER, 1)
+    row = {FULL: PAPER[FULL], "odd": Row("odd", change={"model.input_height": 33})}
+    with pytest.raises(ValueError, match="row odd: model.input_height is 33"):
+        plan(config, row, 1)
+    row = {FULL: PAPER[FULL], "odd": Row("odd", change={"model.inputs": 33})}
+    with pytest.raises(ValueError, match="row odd: there is no setting 'model.inputs'"):
+        plan(config, row, 1)

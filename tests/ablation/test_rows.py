@@ -63,9 +63,10 @@ def test_each_row_takes_away_what_it_says_and_nothing_else():
     }
 
 
+@pytest.mark.parametrize("table", ["synthetic", "coco_small", "tinypose", "mpii"])
 @pytest.mark.parametrize("name", EXTENSIONS)
-def test_an_extension_changes_settings_that_there_are(name):
-    config = load(str(CONFIGS / "ablation_synthetic.py"))
+def test_an_extension_changes_settings_that_there_are(name, table, data_root):
+    config = load(str(CONFIGS / f"ablation_{table}.py"))
     row = ROWS[name]
     assert row.paper is None
     made = checked(changed(config, {**row.change, "augment.proposals": "pgpg"}))
@@ -73,6 +74,10 @@ def test_an_extension_changes_settings_that_there_are(name):
     if not row.change:
         assert row != PAPER[FULL]
     build(made.model, 17)  # which refuses sizes that a network cannot take
+    if "model.family" in row.change:
+        assert made.model.family == name
+        assert (made.model.frozen_stages, made.optimiser.trunk_rate) == (0, 1.0)
+        assert name != "hourglass" or made.model.stacks == 2
 
 
 def test_rows_are_chosen_by_name_and_the_full_one_is_always_there():

@@ -7,22 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments import robustness
 from rmpe_jax import config as configs
 from rmpe_jax.ablation import jobs, pairs_page, results, work
 from rmpe_jax.ablation.plan import Cell, plan
 from rmpe_jax.ablation.rows import COLUMNS, PAPER
+from rmpe_jax.ablation.rows import ROWS as ALL
 from rmpe_jax.ablation.run import ablate
+from rmpe_jax.config import BoxesConfig
 from rmpe_jax.data.dataset import prepare
 from rmpe_jax.evaluation import compare
 from rmpe_jax.evaluation.metrics import BOX
 from tests.ablation import tables
+from tests.training import test_detector_task
 
 ROWS = ("full", "no_sstn", "no_nms", "oracle")
 COMMAND = [sys.executable, "-m", "rmpe_jax", "ablate"]
@@ -229,6 +234,63 @@ def test_the_curve_over_iou_comes_from_the_networks_of_the_table(table, monkeypa
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit, match="not trained yet: stage 2"):
         robustness.measured(config, 3)
+
+
+def test_all_other_rows_are_made_as_well_and_share_what_is_done(table):
+    config, made = table
+    others = (
+        "no_parallel",
+        "jitter",
+        "matched_joints",
+        "truncated_mean",
+        "two_step",
+        "scale_shift",
+        "unmerged",
+        "published",
+        "centred_main",
+        "unfrozen",
+    )
+    rows = {"full": PAPER["full"], **{name: ALL[name] for name in others}}
+    more = ablate(config, rows, 1)["columns"]["files"]["rows"]
+    assert not [row["failed"] for row in more.values() if "failed" in row]
+    known = made["columns"]["files"]["rows"]
+    assert more["full"]["of_seeds"][0] == known["full"]["of_seeds"][0]
+    for name in others:
+        assert set(more[name]["figures"]) == set(COLUMNS) and not more[name]["incomplete"]
+        assert (more[name]["paper_difference"] is None) == (name not in PAPER)
+    assert more["two_step"]["poses"] == known["no_nms"]["poses"][:1], "a pose in every box"
+    planned = plan(config, rows, 1)
+    root = Path(config.workdir)
+    jittered = json.loads((root / planned.trainings["jitter", 0].name / "config.json").read_text())
+    assert jittered["augment"]["proposals"] == "jitter"
+    assert Path(jittered["augment"]["detections"]).is_file()
+
+
+def test_a_detector_of_a_table_boxes_what_it_has_not_seen(tmp_path):
+    config = tables.config(tmp_path)
+    file = written(test_detector_task.config(tmp_path, steps=1), tmp_path)
+    own = BoxesConfig("own", config=str(file), threshold=0.0)
+    job = plan(
+        replace(config, ablation=replace(config.ablation, boxes=(own,))),
+        {"full": PAPER["full"]},
+        1,
+    ).boxes["own"]
+    root = tmp_path / "jobs"
+    jobs.run(jobs.ordered([job]), root, Console(quiet=True))
+    told = jobs.outcome(job, root)
+    assert told is not None and set(told) == {"train.json", "validation.json"}
+    for split in ("train", "validation"):
+        source = prepare(replace(config.data, folds=1), split)
+        found = json.loads((root / job.name / f"{split}.json").read_text())
+        counts = Counter(record["image_id"] for record in found)
+        assert set(counts) <= {entry.image_id for entry in source.annotations()}
+        assert max(counts.values()) <= config.ablation.most
+    (detector,) = job.needs
+    seen = [
+        json.loads(path.read_text())["data"]["left_out"]
+        for path in sorted((root / detector.name).glob("runs/fold*/config.json"))
+    ]
+    assert seen == [0, 1]
 
 
 def test_boxes_are_those_of_the_highest_scores():

@@ -13,6 +13,7 @@ def row(label, total, **more):
         "paper": None,
         "figures": dict.fromkeys(COLUMNS[:-1], 0.5) | {"Total": total},
         "COCO": {"AP": total / 2},
+        "incomplete": False,
         **more,
     }
 
@@ -41,7 +42,7 @@ def made():
             theta_error=0.1,
             theta_error_identity=0.2,
         ),
-        "jitter": {"label": "jitter", "paper": None, "failed": ["train: no | memory"]},
+        "jitter": {"label": "jitter", "paper": None, "failed": ["train: no |\n memory"]},
         "oracle": {"label": "oracle", "paper": None},
     }
     column = {

@@ -20,7 +20,7 @@ from tests import small
 
 # Heat-maps of a quarter of the size, with every kind of layer and a shuffle of channels.
 GRAPH = """7767517
-13 15
+15 16
 Input input 0 1 image
 Convolution a 1 1 image a 0=8 1=3 3=2 4=1 5=1 9=1
 Split s 1 2 a a1 a2
@@ -30,7 +30,7 @@ Concat c 2 1 b2 b1 c
 Reshape r 1 1 c r 0={pixels} 1=4 2=2
 Permute p 1 1 r p 0=2
 Reshape q 1 1 p q 0={width} 1={height} 2=8
-Interp u 1 1 q u 0=2 3={height2} 4={width2}
+Interp u 1 1 q u 0=2 3={height2} 4={width2} 6=1
 BinaryOp plus 2 1 u a2 plus 0=0
 ReLU relu 1 1 plus relu
 ConvolutionDepthWise d 1 1 relu d 0=8 1=3 3=2 4=1 5=1 7=8
@@ -141,8 +141,14 @@ def test_it_learns_with_a_transformer_and_is_loaded_again(tmp_path):
     ("change", "message"),
     [
         (("7767517", "1"), "does not begin with 7767517"),
-        (("ReLU relu", "Softmax relu"), "layers of the kind Softmax; known are BinaryOp"),
+        (("ReLU relu", "Softmax relu"), "layers of the kind Softmax; known are Input, Conv"),
         (("Split s 1 2 a a1 a2", "Split s"), "a line that is no layer"),
+        (("plus 0=0", "plus 0=2"), "BinaryOp plus has 0=2, which is not understood; allowed are 0"),
+        (("5=1 9=1", "5=1 9=2"), "Convolution a has 9=2, .* allowed are 0, 1"),
+        (("3=2 4=1 5=1 9=1", "3=2 4=1 5=1 9=1 14=0"), "has 14=0, which is not understood"),
+        (("-23300=2,-233,-233", "-23300=2,3,5"), "Slice h has -23300=2,3,5"),
+        (("ReLU relu 1 1 plus relu\n", ""), "has 14 layers and tells '15 16': it is not whole"),
+        (("ReLU relu 1 1 plus", "ReLU relu 1 1 minus"), "relu takes minus, which nothing puts out"),
         (("Convolution last", "Convolution lost"), "has no weight or bias of lost"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from rmpe_jax.config import Config, STNConfig, TrainConfig
 from rmpe_jax.models.build import build, build_sppe
-from rmpe_jax.models.variables import initialise
+from rmpe_jax.models.variables import initialise, is_frozen
 from rmpe_jax.predict import load
 from rmpe_jax.training import pose_task
 from rmpe_jax.training.loop import train
@@ -69,6 +69,16 @@ def test_a_parallel_network_that_learns_teaches_theta_alike_and_moves():
     assert max(slopes) > 0
     assert jax.tree.structure(gradient) == jax.tree.structure(stays.gradient)
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), gradient, stays.gradient)
+
+
+def test_what_is_frozen_of_the_main_network_is_frozen_of_the_judge_too():
+    model = replace(TOY, frozen_stages=1)
+    variables = initialise(jax.random.key(0), build(model, 17, judge=True), model)
+    frozen = jax.tree_util.tree_map_with_path(
+        lambda path, _: is_frozen(model, path), variables["params"]
+    )
+    assert any(jax.tree.leaves(frozen["judge"]))
+    assert jax.tree.leaves(frozen["judge"]) == jax.tree.leaves(frozen["sppe"])
 
 
 def test_a_run_with_a_parallel_network_that_learns_ends_and_is_loaded(tmp_path):
