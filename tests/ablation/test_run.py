@@ -268,7 +268,7 @@ def test_all_other_rows_are_made_as_well_and_share_what_is_done(table):
 
 def test_a_detector_of_a_table_boxes_what_it_has_not_seen(tmp_path):
     config = tables.config(tmp_path)
-    file = written(test_detector_task.config(tmp_path, steps=1), tmp_path)
+    file = written(test_detector_task.config(tmp_path, steps=25), tmp_path)
     own = BoxesConfig("own", config=str(file), threshold=0.0)
     job = plan(
         replace(config, ablation=replace(config.ablation, boxes=(own,))),
