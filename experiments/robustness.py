@@ -161,7 +161,7 @@ def draw(made: dict[str, Any], path: Path) -> None:
     gains.errorbar(ious, centre, ends, fmt="o-", color=COLOURS[0], capsize=3)
     gains.set(
         xlabel="IoU of the boxes with the annotated ones",
-        ylabel="AP of the full system above the other, 95 %",
+        ylabel="AP of full above the other, 95 %",
     )
     for panel in (curves, gains):
         panel.invert_xaxis()
