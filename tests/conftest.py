@@ -1,5 +1,6 @@
 """Settings of every test: four virtual CPU devices, no silent rank promotion, the real data."""
 
+import gc
 import getpass
 import os
 import tempfile
@@ -25,6 +26,7 @@ from tests.browser import chromium as chromium
 from tests.required import absent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+MOST_MAPS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,19 @@ def data_root() -> Path:
         reason = f"no real data at {folder}: set RMPE_DATA to the folder that holds coco_pose/"
         absent("data", reason)
     return folder.resolve()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Forget compiled programs before a worker has more of them in memory than Linux maps.
+
+    Each takes some maps of the 65,530 that a process may have; beyond, XLA aborts.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
